@@ -1,0 +1,243 @@
+"""The one decoder: a file, its bytes or an image in memory in, uint8 (H, W, 3) RGB out.
+
+Every stage reads images through this module, so that a photo looks the same to training, evaluation,
+prediction and cleaning. Pillow does the decoding: at the same reduced scale OpenCV gives the same pixels of a
+JPEG 8% sooner, but returns a truncated file half grey without an error.
+
+Colour: samples are taken as sRGB and embedded ICC profiles are ignored, as in CLIP's own preprocessing.
+Samples of 16 bits keep their high byte (v >> 8), which is libpng's rule and Pillow's for 48-bit colour.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import warnings
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, TypeAlias
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+ImageSource: TypeAlias = str | os.PathLike[str] | bytes
+
+IMAGE_EXTENSIONS: frozenset[str] = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+)
+MAX_PIXELS = 178_956_970  # Pillow's own error limit: 512 MiB of RGB
+
+# Constructed directly, without Image.open: that would warn about large images before our own limit is asked
+# (and warnings cannot be silenced in one thread only), and try fifty more formats, one by way of Ghostscript.
+_READERS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
+    (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (b"RIFF", WebPImagePlugin.WebPImageFile),
+    (b"GIF8", GifImagePlugin.GifImageFile),
+    (b"BM", BmpImagePlugin.BmpImageFile),
+    (b"II", TiffImagePlugin.TiffImageFile),
+    (b"MM", TiffImagePlugin.TiffImageFile),
+)
+_SIGNATURE_BYTES = 8
+
+# The TIFF reader asks Pillow's warning limit once more while it loads; ours has been asked by then.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+_ORIENTATION_TAG = 0x0112
+_BITS_PER_SAMPLE_TAG = 0x0102
+# EXIF 2.32, 4.6.4: what brings an image that was stored in orientation n upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPS_SIDES = frozenset((5, 6, 7, 8))
+
+
+class ImageError(Exception):
+    """An image cannot be read: `reason` in English, `source` its path or a description of the object."""
+
+    def __init__(self, reason: str, source: str) -> None:
+        super().__init__(reason, source)  # both, so that the error survives pickling between processes
+        self.reason = reason
+        self.source = source
+
+    def __str__(self) -> str:
+        source = self.source if self.source.isprintable() else repr(self.source)
+        return f"{source}: {self.reason}"
+
+
+def decode(source: ImageSource, min_side: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode a file (or its bytes) to a writable uint8 (H, W, 3) RGB array.
+
+    EXIF orientation is applied, alpha is composited on white, an animation gives its first frame. With
+    `min_side` a JPEG is decoded at 1/2, 1/4 or 1/8 while both sides stay >= `min_side`; other formats come at
+    full size.
+    Raises ImageError for whatever cannot be read, and for more than `max_pixels` before any pixel is decoded.
+    """
+    return decode_with_size(source, min_side, max_pixels)[0]
+
+
+def decode_with_size(
+    source: ImageSource, min_side: int | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """`decode`, and the upright (width, height) that the image has at full scale."""
+    if min_side is not None and min_side < 1:
+        raise ValueError(f"min_side must be at least 1, not {min_side}")
+    try:
+        with _open_stream(source) as stream:
+            image = _read_header(stream)
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ValueError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
+            if min_side is not None:
+                image.draft(None, (min_side, min_side))
+            image.load()
+            orientation = _orientation(image)
+            if orientation in _SWAPS_SIDES:
+                width, height = height, width
+            return np.array(_upright(_as_rgb(image), orientation)), (width, height)
+    except Exception as error:  # a damaged file makes Pillow raise anything from KeyError to zlib.error
+        raise ImageError(_reason(error), _describe(source)) from error
+
+
+def to_rgb(image: np.ndarray | Image.Image) -> np.ndarray:
+    """Normalise an image in memory to uint8 (H, W, 3) RGB by the rules of `decode`.
+
+    Arrays: (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16 (full range) or float in [0, 1].
+    A uint8 (H, W, 3) array is returned as it is, not copied. Anything else raises ImageError.
+    """
+    try:
+        if isinstance(image, Image.Image):
+            image.load()
+            return np.array(_upright(_as_rgb(image), _orientation(image)))
+        return _array_as_rgb(image)
+    except Exception as error:  # an image opened lazily by the caller fails here, as one from a path would
+        raise ImageError(_reason(error), _describe(image)) from error
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """xxh3-128 of a file's bytes as 32 hexadecimal digits; ImageError if it cannot be read."""
+    import xxhash
+
+    digest = xxhash.xxh3_128()
+    try:
+        with _open_stream(os.fspath(path)) as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except (OSError, ValueError) as error:
+        raise ImageError(_reason(error), _describe(path)) from error
+    return digest.hexdigest()
+
+
+def _open_stream(source: ImageSource) -> AbstractContextManager[IO[bytes]]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    mode = Path(source).stat().st_mode
+    if not stat.S_ISREG(mode):  # opening a named pipe would wait for ever
+        raise ValueError("a directory" if stat.S_ISDIR(mode) else "not a regular file")
+    return Path(source).open("rb")
+
+
+def _read_header(stream: IO[bytes]) -> ImageFile.ImageFile:
+    signature = stream.read(_SIGNATURE_BYTES)
+    if not signature:
+        raise ValueError("the file is empty")
+    stream.seek(0)
+    for prefix, reader in _READERS:
+        if signature.startswith(prefix):
+            return reader(stream)
+    raise ValueError("not a JPEG, PNG, BMP, WebP, TIFF or GIF file")
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1-8, of a loaded image only: Pillow turns a TIFF upright itself, while it loads."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # damaged EXIF beside whole pixels: shown as stored, which is what every viewer does
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image if orientation == 1 else image.transpose(_UPRIGHT[orientation])
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_array_as_rgb(_wide_samples(image)))
+    if image.has_transparency_data:
+        return _on_white(image.convert("RGBA"))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _wide_samples(image: Image.Image) -> np.ndarray:
+    """Samples of the modes I;16*, I and F as uint16 or float32, (H, W)."""
+    samples = np.asarray(image)
+    if image.mode == "F":
+        return samples
+    if image.mode == "I" and (samples.min() < 0 or samples.max() > 0xFFFF):
+        raise ValueError("32-bit integer samples outside 0..65535 have no known range")
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE_TAG, (16,))[0]
+    shift = 16 - min(bits, 16)  # 12-bit TIFF arrives in a 16-bit mode
+    transparent = image.info.get("transparency")
+    samples = samples.astype(np.uint16) << shift
+    return samples if transparent is None else np.where(samples == transparent, np.uint16(0xFFFF), samples)
+
+
+def _array_as_rgb(array: np.ndarray) -> np.ndarray:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise ValueError(f"an image is (H, W), (H, W, 3) or (H, W, 4), not {array.shape}")
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not (array.min() >= 0 and array.max() <= 1):  # written so that NaN fails too
+            raise ValueError("float samples must lie in [0, 1]")
+        array = np.rint(array * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise ValueError(f"samples must be uint8, uint16 or float in [0, 1], not {array.dtype}")
+    if array.ndim == 2:
+        return np.repeat(array[:, :, None], 3, axis=2)
+    if array.shape[2] == 4:
+        return np.array(_on_white(Image.fromarray(np.ascontiguousarray(array))))
+    return array
+
+
+def _on_white(rgba: Image.Image) -> Image.Image:
+    background = Image.new("RGB", rgba.size, (255, 255, 255))
+    background.paste(rgba, mask=rgba.getchannel("A"))
+    return background
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, OSError | ValueError | SyntaxError) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _describe(source: ImageSource | np.ndarray | Image.Image) -> str:
+    if isinstance(source, bytes):
+        return f"<{len(source)} bytes>"
+    if isinstance(source, np.ndarray):
+        return f"<array {source.shape} {source.dtype}>"
+    if isinstance(source, Image.Image):
+        return f"<image {source.size} {source.mode}>"
+    return os.fspath(source)
