@@ -50,8 +50,10 @@ _READERS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
 )
 _SIGNATURE_BYTES = 8
 
-# The TIFF reader asks Pillow's warning limit once more while it loads; ours has been asked by then.
+# The TIFF reader asks Pillow's warning limit while it loads, when ours has long been asked; and it warns of
+# every damaged EXIF tag, in JPEGs too, which is nothing that the reader of a log can act on.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE_TAG = 0x0102
@@ -228,7 +230,9 @@ def _on_white(rgba: Image.Image) -> Image.Image:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if isinstance(error, OSError | ValueError | SyntaxError) and str(error):
+    if isinstance(error, SyntaxError):  # Pillow's word for a header that it cannot follow
+        return f"damaged header ({error})"
+    if isinstance(error, OSError | ValueError) and str(error):
         return str(error)
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
