@@ -1,0 +1,370 @@
+"""Every setting and its default.
+
+Edit the defaults here, put them into a YAML file (``--config my.yaml``), or give them as flags; later ones win:
+
+    this file  <  the recipe (``--recipe strong``)  <  the YAML file  <  flags
+
+A name that does not exist is an error with a suggestion, in the file as on the command line.
+The comment above a field is its ``--help`` text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from siamclip.errors import UserError
+
+
+@dataclass
+class DataSettings:
+    # Folder of photos: one sub-folder an identity (a licence plate), nested as deep as you like below it.
+    data_dir: str = "output1"
+    # Three given folders instead of a split of data_dir; all three or none.
+    train_dir: str | None = None
+    val_dir: str | None = None
+    test_dir: str | None = None
+    # Shares of the identities (not of the photos) that are held out. The name's hash decides, so that
+    # adding identities never moves one from a split to another.
+    val_ratio: float = 0.15
+    test_ratio: float = 0.15
+    # Fixed pairs per identity on which thresholds are chosen (validation) and figures are reported (test).
+    val_pairs_per_class: int = 20
+    # Share of pairs that show the same identity, in training, validation and test.
+    positive_ratio: float = 0.5
+    # One seed for the split, the pairs, the augmentation and the initialisation.
+    seed: int = 42
+
+
+@dataclass
+class RuntimeSettings:
+    # "auto" takes the first GPU, or the CPU where there is none.
+    device: str = "auto"
+    # Threads that decode photos.
+    num_workers: int = 4
+    # GiB of memory for photos that were decoded and resized once.
+    cache_gb: float = 2.0
+    # "auto" takes fp16 or bf16 where the device gains by it, else fp32.
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    checkpoint_dir: str = "checkpoints"
+
+
+@dataclass
+class TrainConfig(DataSettings, RuntimeSettings):
+    # "baseline" leaves everything as it stands here; "strong" changes what RECIPES below says.
+    recipe: Literal["baseline", "strong"] = "baseline"
+
+    # -- model ----------------------------------------------------------------------------------------------
+
+    # An OpenAI CLIP name (ViT-B/32, ViT-B/16, ViT-L/14, RN50, ...), an open_clip "architecture:tag",
+    # "resnet50", or "efficientnet-lite0".
+    model: str = "ViT-B/32"
+    # A local weights file instead of the published ones, or "random".
+    weights: str | None = None
+    # Side in pixels of the square that the network sees; by default what the weights were trained with.
+    image_size: int | None = None
+    # How a photo becomes a square: "squash" keeps all of a wide vehicle, "crop" is what CLIP was trained with.
+    geometry: Literal["squash", "pad", "crop"] = "squash"
+    # Keep the patch embedding (the stem of a convolutional tower) and the first n blocks as they are.
+    freeze_patch_embedding: bool = False
+    freeze_blocks: int = 0
+    # Recompute activations in the backward pass: less memory, about a third more time.
+    gradient_checkpointing: bool = False
+
+    # -- pairs ----------------------------------------------------------------------------------------------
+
+    # Pairs per identity and epoch, drawn anew each epoch.
+    samples_per_class: int = 20
+    # Negatives: from any other identity, or from the nearest ones under the current embeddings.
+    negatives: Literal["random", "hard"] = "random"
+    # With "hard": how many of the nearest other photos to draw from.
+    hard_pool: int = 50
+    # A batch is a list of pairs, or photos_per_class photos of each of some identities, all of whose
+    # pairs count (no photo is encoded twice in either).
+    batching: Literal["pairs", "identities"] = "pairs"
+    photos_per_class: int = 4
+
+    # -- augmentation (training only) -----------------------------------------------------------------------
+
+    # Mirrors the plate's text too; switch it off where that matters.
+    flip: bool = True
+    flip_probability: float = 0.5
+    # Changes brightness and contrast by a factor in [1 - strength, 1 + strength].
+    jitter: bool = True
+    brightness: float = 0.2
+    contrast: float = 0.2
+    # Random crop and shift: the largest share of a side that is cut away (0: off).
+    random_crop: float = 0.0
+    # Probability that a random rectangle is blanked out (0: off).
+    random_erasing: float = 0.0
+    # Hide number plates, so that the network cannot learn to read them: a CSV "path,x1,y1,x2,y2" ...
+    plate_boxes: str | None = None
+    # ... or a detector ("haar" ships with OpenCV, "ocr" needs rapidocr-onnxruntime).
+    plate_detector: Literal["none", "haar", "ocr"] = "none"
+    # Share of the training photos in which the plate is hidden.
+    plate_mask_probability: float = 1.0
+
+    # -- loss -----------------------------------------------------------------------------------------------
+
+    # "contrastive", or by name from pytorch-metric-learning: see siamclip/losses.py.
+    loss: str = "contrastive"
+    # Pairs of different identities are pushed apart up to this distance, in (0, 2].
+    margin: float = 0.5
+    # Pairs of one identity are pulled together down to this distance.
+    positive_margin: float = 0.0
+
+    # -- optimisation ---------------------------------------------------------------------------------------
+
+    # Pairs in a batch (photos, with batching "identities"); of each process, if there are several.
+    batch_size: int = 32
+    num_epochs: int = 50
+    learning_rate: float = 1e-6
+    weight_decay: float = 0.01
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    scheduler: Literal["cosine", "constant"] = "cosine"
+    # Epochs during which the learning rate rises from zero.
+    warmup_epochs: float = 1.0
+    # The learning rate shrinks by this factor with every block below the top (1: off).
+    layer_decay: float = 1.0
+    # Largest gradient norm (0: off).
+    clip_norm: float = 1.0
+    # Batches per optimiser step.
+    accumulation_steps: int = 1
+    # Stop after this many epochs without an improvement of min_delta in validation AUC (0: never).
+    early_stopping_patience: int = 10
+    min_delta: float = 0.0005
+    # After training, blend pretrained and fine-tuned weights as validation likes best (WiSE-FT).
+    wise_ft: bool = True
+
+    # -- the decision ---------------------------------------------------------------------------------------
+
+    # A fixed distance below which two photos show the same vehicle; the one that validation prefers is
+    # stored beside it, and predict.py uses that one.
+    threshold: float = 0.5
+
+    # -- output ---------------------------------------------------------------------------------------------
+    log_dir: str = "logs"
+    # Name of the run; by default the model and the time.
+    run_name: str | None = None
+    # Keep a checkpoint of every n-th epoch.
+    save_every: int = 5
+    # Minutes between saves inside a long epoch, so that little is lost when the machine stops.
+    save_every_minutes: float = 10.0
+    # Go on with run_name (or the newest run) where it stopped.
+    resume: bool = False
+
+
+# What --recipe strong changes. `python benchmarks/recipes.py` measures each change alone.
+RECIPES: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "strong": {},
+}
+
+
+@dataclass
+class EvaluateConfig(DataSettings, RuntimeSettings):
+    # A run's folder, one of its checkpoints, or "newest".
+    checkpoint: str = "newest"
+    # Embedders to put beside it: model names or checkpoints. The checkpoint's own pretrained weights are
+    # always among them where they are to be had.
+    compare: tuple[str, ...] = ()
+    # Which photos: those of the identities that the checkpoint has never seen, or all (--split all).
+    split: Literal["test", "val", "all"] = "test"
+    # The rule by which validation chooses the threshold.
+    threshold_rule: Literal["f1", "accuracy", "eer", "far"] = "f1"
+    # The share of different vehicles that may be called the same; sets threshold_rule to "far".
+    target_far: float | None = None
+    calibration: Literal["platt", "isotonic"] = "platt"
+    # CSV "path_a,path_b,same,plate": pairs with the same plate text on another vehicle, reported apart.
+    cloned_pairs: str | None = None
+    # At most this many different-vehicle pairs; up to it all of them are used.
+    max_negative_pairs: int = 200_000
+    bootstrap_replicates: int = 1000
+    # Photos encoded at once.
+    batch_size: int = 64
+    # Where report.html, metrics.json, pairs.csv and the plots go; by default reports/<run>.
+    out: str | None = None
+
+
+@dataclass
+class PredictConfig(RuntimeSettings):
+    # Two photos to compare.
+    img1: str | None = None
+    img2: str | None = None
+    # Or a CSV of pairs with the columns img1,img2; results go to --out.
+    pairs: str | None = None
+    out: str | None = None
+    # Or one photo to look for among those of a folder.
+    query: str | None = None
+    folder: str | None = None
+    top_k: int = 5
+    # A run's folder, one of its checkpoints, "newest", or "none" for the pretrained model as it is.
+    checkpoint: str = "newest"
+    # The pretrained model that --checkpoint none uses, and its weights.
+    model: str = "ViT-B/32"
+    weights: str | None = None
+    # Distance below which two photos show the same vehicle; by default the checkpoint's own.
+    threshold: float | None = None
+    # Probability below which an answer is called "near the threshold: look yourself".
+    doubt_below: float = 0.75
+    # Print JSON.
+    json: bool = False
+    # Draw the two photos and the answer into this PNG.
+    figure: str | None = None
+    batch_size: int = 64
+    # Remember the embeddings of a searched folder in this folder, by content.
+    embedding_cache: str | None = ".siamclip_cache"
+
+
+Settings = TypeVar("Settings", TrainConfig, EvaluateConfig, PredictConfig)
+
+
+def load(
+    config_type: type[Settings], argv: Sequence[str] | None = None, description: str | None = None
+) -> Settings:
+    """The effective settings of a script: this file, then the recipe, then ``--config``, then the flags.
+
+    Exits with code 2 on a flag that does not exist or does not parse; raises UserError on a bad YAML file.
+    """
+    import tyro
+
+    argv = list(sys.argv[1:] if argv is None else argv)
+    yaml_path, argv = _take_flag(argv, "config")
+    settings: dict[str, Any] = {}
+    from_yaml = read_yaml(Path(yaml_path), config_type) if yaml_path else {}
+    if config_type is TrainConfig:
+        recipe = _take_flag(argv, "recipe")[0] or from_yaml.get("recipe", TrainConfig.recipe)
+        settings.update(RECIPES.get(recipe, {}))  # an unknown recipe is refused by the parser below
+    settings.update(from_yaml)
+    try:
+        return tyro.cli(
+            config_type,
+            args=argv,
+            default=config_type(**settings),
+            description=f"{description or ''}\n\n--config FILE reads settings from a YAML file; flags win over it.",
+            use_underscores=True,
+        )
+    except SystemExit as stop:
+        raise SystemExit(0 if stop.code in (0, None) else 2) from None
+
+
+def _take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of ``--name VALUE`` or ``--name=VALUE``, and the arguments without it."""
+    for i, argument in enumerate(argv):
+        if argument == f"--{name}":
+            if i + 1 == len(argv):
+                raise UserError(f"--{name}: a value is missing")
+            return argv[i + 1], argv[:i] + argv[i + 2 :]
+        if argument.startswith(f"--{name}="):
+            return argument.split("=", 1)[1], argv[:i] + argv[i + 1 :]
+    return None, argv
+
+
+def read_yaml(path: Path, config_type: type) -> dict[str, Any]:
+    """The settings in a YAML file, checked by name and type. Raises UserError naming file and key."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path}: cannot be read ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: is not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content or {}, dict):
+        raise UserError(f"--config {path}: must hold lines of the form 'name: value'")
+    hints = get_type_hints(config_type)
+    settings = {}
+    for key, value in (content or {}).items():
+        if key not in hints:
+            close = difflib.get_close_matches(str(key), hints, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UserError(f"--config {path}: there is no setting {key!r}{hint}")
+        settings[key] = _checked(path, key, value, hints[key])
+    return settings
+
+
+def _checked(path: Path, key: str, value: Any, hint: Any) -> Any:
+    """The value in the field's own type: YAML 1.1 reads 1e-6 as text, and whole numbers do for floats."""
+    allowed = [t for t in getattr(hint, "__args__", (hint,)) if t is not Ellipsis]
+    if str(hint).startswith("typing.Literal"):
+        if value not in allowed:
+            raise UserError(f"--config {path}: {key} must be one of {', '.join(map(str, allowed))}, not {value!r}")
+        return value
+    if str(hint).startswith("tuple"):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise UserError(f"--config {path}: {key} must be a list of names, not {value!r}")
+        return tuple(value)
+    if value is None and type(None) in allowed:
+        return None
+    for kind in (bool, int, float, str):
+        if kind not in allowed:
+            continue
+        if kind is float and not isinstance(value, bool):
+            try:
+                return float(value)
+            except (TypeError, ValueError):
+                continue
+        if type(value) is kind:
+            return value
+    names = " or ".join(t.__name__ for t in allowed if t is not type(None))
+    raise UserError(f"--config {path}: {key} must be {names}, not {value!r}")
+
+
+def check(config: DataSettings | PredictConfig) -> None:
+    """Raise UserError for a value outside its range, before any long work starts."""
+    for name, inside, expected in RANGES:
+        value = getattr(config, name, None)
+        if value is not None and not inside(value):
+            raise UserError(f"--{name} {value}: must be {expected}")
+
+
+RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("margin", lambda x: 0 < x <= 2, "in (0, 2]: no two unit vectors are farther apart than 2"),
+    ("positive_margin", lambda x: 0 <= x < 2, "in [0, 2)"),
+    ("threshold", lambda x: 0 <= x <= 2, "in [0, 2], the range of distances between unit vectors"),
+    ("positive_ratio", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
+    ("val_ratio", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
+    ("test_ratio", lambda x: 0 <= x < 1, "in [0, 1)"),
+    ("samples_per_class", lambda x: x >= 1, "at least 1"),
+    ("val_pairs_per_class", lambda x: x >= 2, "at least 2"),
+    ("photos_per_class", lambda x: x >= 2, "at least 2"),
+    ("hard_pool", lambda x: x >= 1, "at least 1"),
+    ("batch_size", lambda x: x >= 1, "at least 1"),
+    ("num_epochs", lambda x: x >= 1, "at least 1"),
+    ("image_size", lambda x: 16 <= x <= 2048, "from 16 to 2048 pixels"),
+    ("learning_rate", lambda x: x > 0, "above 0"),
+    ("weight_decay", lambda x: x >= 0, "0 or more"),
+    ("warmup_epochs", lambda x: x >= 0, "0 or more"),
+    ("layer_decay", lambda x: 0 < x <= 1, "in (0, 1]"),
+    ("clip_norm", lambda x: x >= 0, "0 or more"),
+    ("accumulation_steps", lambda x: x >= 1, "at least 1"),
+    ("early_stopping_patience", lambda x: x >= 0, "0 or more"),
+    ("freeze_blocks", lambda x: x >= 0, "0 or more"),
+    ("num_workers", lambda x: x >= 1, "at least 1"),
+    ("cache_gb", lambda x: x >= 0, "0 or more"),
+    ("save_every", lambda x: x >= 1, "at least 1"),
+    ("save_every_minutes", lambda x: x > 0, "above 0"),
+    ("flip_probability", lambda x: 0 <= x <= 1, "in [0, 1]"),
+    ("brightness", lambda x: 0 <= x <= 1, "in [0, 1]"),
+    ("contrast", lambda x: 0 <= x <= 1, "in [0, 1]"),
+    ("random_crop", lambda x: 0 <= x < 1, "in [0, 1)"),
+    ("random_erasing", lambda x: 0 <= x <= 1, "in [0, 1]"),
+    ("plate_mask_probability", lambda x: 0 <= x <= 1, "in [0, 1]"),
+    ("target_far", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
+    ("bootstrap_replicates", lambda x: x >= 0, "0 or more"),
+    ("max_negative_pairs", lambda x: x >= 1, "at least 1"),
+    ("doubt_below", lambda x: 0.5 <= x <= 1, "in [0.5, 1]"),
+    ("top_k", lambda x: x >= 1, "at least 1"),
+)
+
+
+def as_yaml(config: DataSettings | PredictConfig) -> str:
+    """The effective settings as a YAML file that ``--config`` reads back."""
+    import yaml
+
+    content = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()}
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)

@@ -1,0 +1,239 @@
+"""From class folders to the batches of an epoch: scan, split by identity, draw pairs.
+
+One sub-folder of the data folder is one identity; whatever lies below it, at any depth, shows that identity.
+Two folders whose names agree up to a ``~`` (``京A12345`` and ``京A12345~2``) are two vehicles that carry the same
+plate: two identities, always on the same side of the split, so that cloned plates can be evaluated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from config import DataSettings
+from siamclip.errors import UserError
+from siamclip.image import IMAGE_EXTENSIONS, ImageError, content_hash, probe
+
+SPLITS = ("train", "val", "test")
+FEWEST_IDENTITIES = 6  # two a split: one to tell apart and one to tell it from
+
+
+@dataclass(frozen=True)
+class Skipped:
+    path: str
+    reason: str
+
+
+@dataclass
+class Collection:
+    """Photos and their identities. `labels[i]` is the identity of `paths[i]`, an index into `identities`.
+
+    Photos of one identity stand together and the order is that of the names: the same folder gives the same
+    collection on every machine.
+    """
+
+    root: Path
+    paths: list[str]  # relative to root, with forward slashes
+    labels: np.ndarray  # (N,) int64
+    identities: list[str]
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.root / path for path in self.paths]
+
+    def subset(self, keep: np.ndarray) -> Collection:
+        """The photos of the identities in the boolean mask `keep` (C,), relabelled from 0."""
+        renumbered = np.cumsum(keep) - 1
+        photos = np.flatnonzero(keep[self.labels]) if len(self) else np.empty(0, np.int64)
+        return Collection(
+            self.root,
+            [self.paths[i] for i in photos],
+            renumbered[self.labels[photos]].astype(np.int64),
+            [name for name, kept in zip(self.identities, keep, strict=True) if kept],
+        )
+
+
+# -- scan -----------------------------------------------------------------------------------------------------
+
+
+def scan(root: Path, workers: int = 8) -> Collection:
+    """All photos below `root`, one sub-folder an identity. What is no photo, hidden or unreadable is in `skipped`.
+
+    Headers are read, pixels are not: a photo that is damaged further down shows up when it is decoded.
+    Raises UserError if the folder is missing or holds no readable photo.
+    """
+    if not root.is_dir():
+        raise UserError(f"--data_dir {root}: no such folder; give the folder that holds one sub-folder an identity")
+    skipped: list[Skipped] = []
+    candidates: list[tuple[str, str]] = []  # identity, relative path
+    for path in _walk(root, skipped):
+        relative = path.relative_to(root)
+        if any(part.startswith(".") for part in relative.parts):
+            skipped.append(Skipped(relative.as_posix(), "hidden"))
+        elif path.suffix.lower() not in IMAGE_EXTENSIONS:
+            skipped.append(Skipped(relative.as_posix(), "not an image"))
+        elif len(relative.parts) == 1:
+            skipped.append(Skipped(relative.as_posix(), "not in an identity's folder"))
+        else:
+            candidates.append((relative.parts[0], relative.as_posix()))
+    candidates.sort()
+
+    def reason(candidate: tuple[str, str]) -> str | None:
+        try:
+            probe(root / candidate[1])
+        except ImageError as error:
+            return error.reason
+        return None
+
+    with ThreadPoolExecutor(workers) as pool:
+        reasons = list(pool.map(reason, candidates, chunksize=64))
+    skipped += [Skipped(path, why) for (_, path), why in zip(candidates, reasons, strict=True) if why]
+    readable = [candidate for candidate, why in zip(candidates, reasons, strict=True) if why is None]
+    if not readable:
+        counts = f"{len(candidates)} unreadable photos, {len(skipped) - len(candidates)} other files"
+        raise UserError(f"--data_dir {root}: holds no readable photo in a sub-folder ({counts})")
+    identities = sorted({name for name, _ in readable})
+    number = {name: i for i, name in enumerate(identities)}
+    labels = np.array([number[name] for name, _ in readable], dtype=np.int64)
+    return Collection(root, [path for _, path in readable], labels, identities, skipped)
+
+
+def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    """Files below root. Links to folders are followed, but no folder is entered twice, so loops end."""
+    visited = set()
+
+    def cannot_list(error: OSError) -> None:
+        name = os.path.relpath(error.filename, root) if error.filename else "?"
+        skipped.append(Skipped(name, f"folder cannot be listed ({error.strerror})"))
+
+    for folder, folders, files in os.walk(root, onerror=cannot_list, followlinks=True):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in visited:
+            folders.clear()
+            skipped.append(Skipped(os.path.relpath(folder, root), "the same folder again, through a link"))
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        folders.sort()
+        yield from (Path(folder) / name for name in sorted(files))
+
+
+# -- split ----------------------------------------------------------------------------------------------------
+
+
+def plate_of(identity: str) -> str:
+    """The plate text of a folder's name: identities that share it never lie on two sides of the split."""
+    return identity.split("~", 1)[0]
+
+
+def split_position(identity: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the plate and the seed alone: the side does not change when others come."""
+    return xxhash.xxh64(plate_of(identity), seed=seed).intdigest() / 2**64
+
+
+def split_identities(identities: list[str], val_ratio: float, test_ratio: float, seed: int) -> np.ndarray:
+    """(C,) int8: 0 train, 1 validation, 2 test, by the hash of the name.
+
+    A collection so small that a side would have fewer than two identities gets the nearest ones moved there.
+    Raises UserError below six identities.
+    """
+    if val_ratio + test_ratio >= 1:
+        raise UserError(f"--val_ratio {val_ratio} and --test_ratio {test_ratio}: nothing is left to train on")
+    positions = np.array([split_position(name, seed) for name in identities])
+    sides = np.where(positions < test_ratio, 2, np.where(positions < test_ratio + val_ratio, 1, 0)).astype(np.int8)
+    wanted = {side: 2 for side, ratio in ((2, test_ratio), (1, val_ratio), (0, 1.0)) if ratio > 0}
+    if all((sides == side).sum() >= least for side, least in wanted.items()):
+        return sides
+    plates = sorted({plate_of(name) for name in identities}, key=lambda plate: split_position(plate, seed))
+    if len(plates) < FEWEST_IDENTITIES:
+        raise UserError(
+            f"--data_dir: {_count(len(plates), 'identity', 'identities')} cannot be split into train, validation "
+            f"and test with two each; give {FEWEST_IDENTITIES} sub-folders or more, or three folders with "
+            "--train_dir, --val_dir and --test_dir"
+        )
+    tests = max(2, round(test_ratio * len(plates))) if test_ratio > 0 else 0
+    vals = max(2, round(val_ratio * len(plates)))
+    while tests + vals > len(plates) - 2:
+        tests, vals = (tests - 1, vals) if tests > 2 else (tests, vals - 1)
+    side_of = {plate: 2 if i < tests else 1 if i < tests + vals else 0 for i, plate in enumerate(plates)}
+    return np.array([side_of[plate_of(name)] for name in identities], dtype=np.int8)
+
+
+@dataclass
+class Splits:
+    train: Collection
+    val: Collection
+    test: Collection
+    skipped: list[Skipped]
+    leaks: list[tuple[str, ...]]  # byte-identical files that lie on two sides
+
+
+def load_splits(settings: DataSettings) -> Splits:
+    """The three sides, from three given folders or by a split of one. Raises UserError if one cannot be used."""
+    given = [settings.train_dir, settings.val_dir, settings.test_dir]
+    if any(given):
+        if not all(given):
+            raise UserError("--train_dir, --val_dir and --test_dir: give all three or none")
+        sides = [scan(Path(folder)) for folder in given if folder]
+        skipped = [file for side in sides for file in side.skipped]
+    else:
+        whole = scan(Path(settings.data_dir))
+        if len(whole.identities) < 2:
+            raise UserError(
+                f"--data_dir {settings.data_dir}: has one identity alone ({whole.identities[0]!r}); different vehicles "
+                "can only be learnt from two sub-folders or more"
+            )
+        assigned = split_identities(whole.identities, settings.val_ratio, settings.test_ratio, settings.seed)
+        sides = [whole.subset(assigned == side) for side in range(3)]
+        skipped = whole.skipped
+    for name, side in zip(SPLITS, sides, strict=True):
+        if name != "test" or side.identities:
+            check_usable(name, side)
+    return Splits(*sides, skipped, byte_identical(sides))
+
+
+def check_usable(name: str, side: Collection) -> None:
+    """Raise UserError if no positive or no negative pair can be drawn."""
+    if len(side.identities) < 2:
+        found = _count(len(side.identities), "identity", "identities")
+        raise UserError(f"the {name} side has {found}; pairs of different vehicles need two or more")
+    if np.bincount(side.labels).max() < 2:
+        raise UserError(
+            f"the {name} side has no identity with two readable photos; pairs of the same vehicle need two or more "
+            "photos in at least one sub-folder"
+        )
+
+
+def byte_identical(sides: list[Collection]) -> list[tuple[str, ...]]:
+    """Groups of files with the same bytes that lie on more than one side. Only files of equal size are read."""
+    by_size = defaultdict(list)
+    for number, side in enumerate(sides):
+        for file in side.files:
+            by_size[file.stat().st_size].append((number, file))
+    groups = []
+    for same_size in by_size.values():
+        if len({number for number, _ in same_size}) < 2:
+            continue
+        by_hash = defaultdict(list)
+        for number, file in same_size:
+            by_hash[content_hash(file)].append((number, file))
+        groups += [
+            tuple(str(file) for _, file in group)
+            for group in by_hash.values()
+            if len({number for number, _ in group}) > 1
+        ]
+    return groups
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
