@@ -117,6 +117,18 @@ def decode_with_size(
         raise ImageError(_reason(error), _describe(source)) from error
 
 
+def probe(source: ImageSource, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(width, height) as stored, from the header alone. Raises ImageError for what `decode` would refuse by it."""
+    try:
+        with _open_stream(source) as stream:
+            width, height = _read_header(stream).size
+            if width * height > max_pixels:
+                raise ValueError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
+            return width, height
+    except Exception as error:  # as in decode_with_size
+        raise ImageError(_reason(error), _describe(source)) from error
+
+
 def to_rgb(image: np.ndarray | Image.Image) -> np.ndarray:
     """Normalise an image in memory to uint8 (H, W, 3) RGB by the rules of `decode`.
 
