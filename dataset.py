@@ -8,6 +8,7 @@ plate: two identities, always on the same side of the split, so that cloned plat
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -138,7 +139,8 @@ def plate_of(identity: str) -> str:
 
 def split_position(identity: str, seed: int) -> float:
     """A number in [0, 1) that depends on the plate and the seed alone: the side does not change when others come."""
-    return xxhash.xxh64(plate_of(identity), seed=seed).intdigest() / 2**64
+    name = unicodedata.normalize("NFC", plate_of(identity))  # macOS writes names decomposed
+    return xxhash.xxh64(name.encode("utf-8", "surrogatepass"), seed=seed).intdigest() / 2**64
 
 
 def split_identities(identities: list[str], val_ratio: float, test_ratio: float, seed: int) -> np.ndarray:

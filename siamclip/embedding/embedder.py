@@ -1,0 +1,175 @@
+"""One interface to every encoder: photos in, unit vectors out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+import xxhash
+from PIL import Image
+
+from siamclip.errors import UserError
+from siamclip.image import to_rgb
+from siamclip.model import SiameseEncoder, bf16_gains, create
+from siamclip.photos import PhotoLoader
+
+if TYPE_CHECKING:
+    from siamclip.preprocess import Preprocessing
+
+Photo: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """"auto", "cpu", "cuda", "cuda:1", "mps" ... Raises UserError for one that is not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name}: not available here ({str(error).splitlines()[0]}); use auto or cpu") from None
+    return device
+
+
+def choose_precision(name: str, device: torch.device, encoder: SiameseEncoder) -> torch.dtype | None:
+    """The type that the tower computes in; None is fp32.
+
+    "auto": bf16 where the device multiplies it faster, else fp16 on a GPU. Convolutional towers stay in fp32 on
+    the CPU, where depthwise convolutions in bf16 are slower. Raises UserError for fp16 on a CPU.
+    """
+    if name == "fp16" and device.type == "cpu":
+        raise UserError("--precision fp16: CPUs compute fp16 slower than fp32; use auto, bf16 or fp32")
+    if name != "auto":
+        return PRECISIONS[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if bf16_gains(device) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and bf16_gains(device) and not encoder.is_convolutional else None
+
+
+class Embedder:
+    """`embed(photos)` -> float32 (N, dimension), each row of unit length.
+
+    On the CPU half precision converts the weights once, for good; on a GPU autocast does. The encoder that is
+    passed in belongs to the embedder from then on.
+    """
+
+    def __init__(
+        self,
+        encoder: SiameseEncoder,
+        name: str | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int = 64,
+        workers: int = 4,
+    ) -> None:
+        self.name = name or encoder.spec.model
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device, encoder)
+        self.batch_size, self.workers = batch_size, workers
+        self._encoder = encoder.eval().to(self.device)
+        _ = self.fingerprint  # of the weights as they were given, before any conversion
+        if self.precision is not None and self.device.type == "cpu":
+            self._encoder.tower.to(self.precision)
+
+    @property
+    def dimension(self) -> int:
+        return self._encoder.spec.dimension
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._encoder.spec.preprocessing
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, preprocessing and precision: embeddings with the same fingerprint can be compared."""
+        digest = xxhash.xxh3_128(repr((self._encoder.spec, self.precision)).encode())
+        for name, tensor in sorted(self._encoder.tower.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8 if tensor.ndim else tensor.dtype).numpy())
+        return digest.hexdigest()
+
+    def embed(self, photos: Sequence[Photo]) -> np.ndarray:
+        """Embed paths, bytes, PIL images or arrays (see `siamclip.image.to_rgb`). Raises ImageError for a broken one."""
+        fitted = (self._fit(photo) for photo in photos)
+        return self._stacked(self._embed_batch(np.stack(batch)) for batch in _grouped(fitted, self.batch_size))
+
+    def embed_files(
+        self, files: Sequence[Path], advance: Callable[[int], Any] = lambda done: None
+    ) -> tuple[np.ndarray, dict[int, str]]:
+        """Embeddings (N, dimension) of many files, decoded by a pool of threads while the network works.
+
+        Returns also index -> reason of the files that cannot be read, whose rows are NaN. `advance` is called with
+        the number of files done since its last call. Memory does not grow with the number of files, but for the
+        result itself.
+        """
+        result = np.full((len(files), self.dimension), np.nan, dtype=np.float32)
+        batches = [np.arange(i, min(i + self.batch_size, len(files))) for i in range(0, len(files), self.batch_size)]
+        with PhotoLoader(files, lambda file, _: self.preprocessing.load(file), self.workers) as loader:
+            for indices, (photos, unreadable) in zip(batches, loader.stream(batches), strict=True):
+                if len(photos):
+                    result[indices[~unreadable]] = self._embed_batch(photos)
+                advance(len(indices))
+            return result, loader.failures
+
+    def _fit(self, photo: Photo) -> np.ndarray:
+        if isinstance(photo, (Image.Image, np.ndarray)):
+            return self.preprocessing.fit(to_rgb(photo))
+        return self.preprocessing.load(photo)
+
+    def _embed_batch(self, photos: np.ndarray) -> np.ndarray:
+        return encode(self._encoder, torch.from_numpy(photos), self.device, self.precision).cpu().numpy()
+
+    def _stacked(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.empty((0, self.dimension), np.float32), *parts])
+
+
+@torch.inference_mode()
+def encode(
+    encoder: SiameseEncoder, photos: torch.Tensor, device: torch.device, precision: torch.dtype | None
+) -> torch.Tensor:
+    """uint8 (N, size, size, 3) -> float32 (N, dimension) on `device`."""
+    pixels = encoder.spec.preprocessing.normalise(photos.to(device))
+    if device.type == "cpu":
+        return encoder(pixels.to(next(encoder.tower.parameters()).dtype))
+    autocast = torch.autocast(device.type, precision) if precision is not None else nullcontext()
+    with autocast:
+        return encoder(pixels).float()
+
+
+def _grouped(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    group: list[np.ndarray] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def open_embedder(
+    name: str, checkpoints: Path, weights: str | None = None, **settings: Any
+) -> tuple[Embedder, dict[str, Any] | None]:
+    """An embedder by the name of a model or a checkpoint, and the checkpoint's metadata (None for a model).
+
+    `settings` are the constructor's. Raises UserError.
+    """
+    from siamclip.checkpoint import find, load_encoder
+    from siamclip.model import resolve
+
+    is_path = Path(name).is_dir() or (checkpoints / name).is_dir() or name == "newest"
+    if not is_path:
+        resolve(name)  # an error here names the models that exist
+        return Embedder(create(name, weights), **settings), None
+    folder = find(name, checkpoints)
+    encoder, metadata = load_encoder(folder)
+    return Embedder(encoder, metadata.get("run", folder.name), **settings), metadata

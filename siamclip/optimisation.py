@@ -1,0 +1,66 @@
+"""Parameter groups, the learning-rate schedule, and the interpolation of weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from siamclip.model import SiameseEncoder, layer_of
+
+
+def parameter_groups(
+    encoder: SiameseEncoder, learning_rate: float, weight_decay: float, layer_decay: float
+) -> list[dict]:
+    """One group a layer and kind, with its learning rate and the decay that it takes.
+
+    The learning rate shrinks by `layer_decay` with each layer below the top (Clark et al. 2020, ELECTRA, section 3.1).
+    Biases and norms are not decayed: they do not overfit, and decaying them costs accuracy.
+    """
+    layers = layer_of(encoder.tower)
+    top = max(layers.values())
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in encoder.tower.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((layers[name], parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": learning_rate * layer_decay ** (top - layer),
+            "weight_decay": weight_decay if decayed else 0.0,
+        }
+        for (layer, decayed), parameters in sorted(groups.items())
+    ]
+
+
+def make_optimizer(name: str, groups: list[dict]) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019), Adam, or SGD with Nesterov momentum 0.9."""
+    if name == "sgd":
+        return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
+    return {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name](groups)
+
+
+def learning_rate_factor(step: int, warmup_steps: float, total_steps: int, schedule: str) -> float:
+    """In [0, 1]: rises linearly over the warm-up, then falls along a half cosine to 0, or stays."""
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    if schedule == "constant":
+        return 1.0
+    progress = (step - warmup_steps) / max(1.0, total_steps - warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def interpolate(
+    pretrained: dict[str, torch.Tensor], finetuned: dict[str, torch.Tensor], alpha: float
+) -> dict[str, torch.Tensor]:
+    """(1 - alpha) pretrained + alpha finetuned, tensor by tensor (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903).
+
+    Counters (integers, such as a batch norm's) are the fine-tuned ones.
+    """
+    return {
+        name: torch.lerp(pretrained[name].float(), tensor.float(), alpha).to(tensor.dtype)
+        if tensor.is_floating_point()
+        else tensor.clone()
+        for name, tensor in finetuned.items()
+    }
