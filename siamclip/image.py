@@ -102,10 +102,8 @@ def decode_with_size(
         raise ValueError(f"min_side must be at least 1, not {min_side}")
     try:
         with _open_stream(source) as stream:
-            image = _read_header(stream)
+            image = _read_header(stream, max_pixels)
             width, height = image.size
-            if width * height > max_pixels:
-                raise ValueError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
             image.load()
@@ -118,13 +116,14 @@ def decode_with_size(
 
 
 def probe(source: ImageSource, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """(width, height) as stored, from the header alone. Raises ImageError for what `decode` would refuse by it."""
+    """(width, height) from the header alone: before EXIF orientation, but for a TIFF's.
+
+    Raises ImageError for whatever `decode` refuses without looking at pixels: many times as fast, but a damaged
+    or truncated file may pass.
+    """
     try:
         with _open_stream(source) as stream:
-            width, height = _read_header(stream).size
-            if width * height > max_pixels:
-                raise ValueError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
-            return width, height
+            return _read_header(stream, max_pixels).size
     except Exception as error:  # as in decode_with_size
         raise ImageError(_reason(error), _describe(source)) from error
 
@@ -167,14 +166,17 @@ def _open_stream(source: ImageSource) -> AbstractContextManager[IO[bytes]]:
     return Path(source).open("rb")
 
 
-def _read_header(stream: IO[bytes]) -> ImageFile.ImageFile:
+def _read_header(stream: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
     signature = stream.read(_SIGNATURE_BYTES)
     if not signature:
         raise ValueError("the file is empty")
     stream.seek(0)
     for prefix, reader in _READERS:
         if signature.startswith(prefix):
-            return reader(stream)
+            image = reader(stream)
+            if image.width * image.height > max_pixels:
+                raise ValueError(f"{image.width} x {image.height} is over the limit of {max_pixels:,} pixels")
+            return image
     raise ValueError("not a JPEG, PNG, BMP, WebP, TIFF or GIF file")
 
 
