@@ -40,8 +40,8 @@ def mask(
     """A copy of a uint8 (H, W, 3) image with every box filled by a method of FILLS.
 
     `full_size` is the (width, height) that the boxes refer to, if the image was decoded at a reduced scale.
-    Boxes are clipped to the image and rounded outwards, so that no edge of a plate stays visible. `seed` makes
-    the fill "noise" repeatable.
+    Boxes are clipped to the image and rounded outwards, so that no edge of a plate stays visible. The fill
+    "noise" draws from `seed`.
     """
     fill_patch = FILLS[known_name(fill, FILLS, "plate fill")]
     masked = image.copy()
@@ -60,9 +60,9 @@ def mask(
 def read_boxes(csv_path: str | os.PathLike[str], root: str | os.PathLike[str]) -> dict[str, list[Box]]:
     """Boxes of a CSV with the columns path, x1, y1, x2, y2, by `box_key` of the photo; several rows a photo.
 
-    Boxes are in pixels of the upright, full-size photo; paths absolute or relative to `root`, with either slash.
-    Raises UserError naming the file and the line of a malformed row, and if not one of the photos exists: then
-    nothing would be hidden, and nobody would notice.
+    Boxes are in pixels of the upright, full-size photo; paths are absolute or relative to `root`, with either
+    slash. Raises UserError naming the file and the line of a malformed row, and if not one of the photos
+    exists: then nothing would be hidden, and nobody would notice.
     """
     boxes: dict[str, list[Box]] = {}
     try:
@@ -79,7 +79,7 @@ def read_boxes(csv_path: str | os.PathLike[str], root: str | os.PathLike[str]) -
     except UnicodeDecodeError as error:
         raise UserError(f"{csv_path}: not UTF-8 text; save it as CSV UTF-8") from error
     except csv.Error as error:
-        raise UserError(f"{csv_path}, line {reader.line_num}: {error}") from error
+        raise UserError(f"{csv_path}, line {reader.line_num + 1}: {error}") from error
     if boxes and not any(Path(key).exists() for key in boxes):
         raise UserError(f"{csv_path}: none of its photos exists; paths are absolute or relative to {root}")
     return boxes
@@ -100,7 +100,7 @@ class HaarPlateDetector:
     """OpenCV's two cascades for Russian plates: any wide plate with dark characters on a light ground.
 
     Quick and without a download, but a plate must be some 100 pixels wide and seen nearly from the front, and
-    two-line plates are missed: look at some masked photos before you rely on it. Threads may share a detector.
+    two-line plates are missed: look at masked photos before you rely on it. Threads may share a detector.
     """
 
     def __init__(self) -> None:
@@ -143,7 +143,8 @@ class OcrPlateDetector:
         if quadrilaterals is None:
             return []
         corners = np.asarray(quadrilaterals, dtype=float)  # (N, 4, 2)
-        return [Box(*low, *high) for low, high in zip(corners.min(axis=1), corners.max(axis=1), strict=True)]
+        bounds = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        return [Box(*bound) for bound in bounds.tolist()]
 
 
 DETECTORS: dict[str, Callable[[], PlateDetector]] = {"haar": HaarPlateDetector, "ocr": OcrPlateDetector}
