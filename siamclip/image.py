@@ -118,8 +118,8 @@ def decode_with_size(
 def probe(source: ImageSource, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """(width, height) from the header alone: before EXIF orientation, but for a TIFF's.
 
-    Raises ImageError for whatever `decode` refuses without looking at pixels: many times as fast, but a damaged
-    or truncated file may pass.
+    Raises ImageError for whatever `decode` refuses without looking at pixels: many times as fast, but a file
+    that is damaged further on passes.
     """
     try:
         with _open_stream(source) as stream:
