@@ -1,6 +1,10 @@
-"""The one error that a user is meant to read."""
+"""The one error that a user is meant to read, and how a script ends with it."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -8,3 +12,31 @@ class UserError(Exception):
 
     Scripts print it and exit with code 2; anything else that escapes is a defect of ours and keeps its traceback.
     """
+
+
+@contextmanager
+def exit_on_user_error() -> Iterator[None]:
+    """Around a script's main (as a decorator, or in a with statement): what the user did ends it in one line.
+
+    UserError, ImageError: `error: <message>` on stderr, exit code 2. Ctrl-C: exit code 130, as a shell expects.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except Exception as error:
+        from siamclip.image import ImageError  # Pillow and NumPy: not for the sake of --help
+
+        if not isinstance(error, UserError | ImageError):
+            raise
+        print(f"error: {printable(str(error))}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def printable(text: str) -> str:
+    r"""The text in one line that is safe for a terminal: whatever is not printable becomes its escape (\n, \x1b).
+
+    File names may hold line breaks, colour codes and, as lone surrogates, bytes that are no UTF-8.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
