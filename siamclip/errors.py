@@ -8,17 +8,17 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Something the user gave is wrong: which file or flag, what is wrong with it, and what to do, in one line.
+    """Something the user gave is wrong: which file or flag, what is wrong, and what to do, in one line.
 
-    Scripts print it and exit with code 2; anything else that escapes is a defect of ours and keeps its traceback.
+    Scripts print it and exit with code 2; whatever else escapes is a defect of ours and keeps its traceback.
     """
 
 
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Around a script's main (as a decorator, or in a with statement): what the user did ends it in one line.
+    """Around a script's main, as a decorator or in a with statement.
 
-    UserError, ImageError: `error: <message>` on stderr, exit code 2. Ctrl-C: exit code 130, as a shell expects.
+    UserError, ImageError: `error: <message>` on stderr, exit code 2. Ctrl-C: exit code 130, as shells expect.
     """
     try:
         yield
@@ -35,7 +35,7 @@ def exit_on_user_error() -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    r"""The text in one line that is safe for a terminal: whatever is not printable becomes its escape (\n, \x1b).
+    r"""One line that is safe for a terminal: whatever is not printable becomes its escape (\n, \x1b).
 
     File names may hold line breaks, colour codes and, as lone surrogates, bytes that are no UTF-8.
     """
