@@ -38,6 +38,8 @@ class DataSettings:
     positive_ratio: float = 0.5
     # One seed for the split, the pairs, the augmentation and the initialisation.
     seed: int = 42
+    # GiB of memory for photos that were decoded and resized once.
+    cache_gb: float = 2.0
 
 
 @dataclass
@@ -46,8 +48,6 @@ class RuntimeSettings:
     device: str = "auto"
     # Threads that decode photos.
     num_workers: int = 4
-    # GiB of memory for photos that were decoded and resized once.
-    cache_gb: float = 2.0
     # "auto" takes fp16 or bf16 where the device gains by it, else fp32.
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     checkpoint_dir: str = "checkpoints"
@@ -195,7 +195,8 @@ class PredictConfig(RuntimeSettings):
     # Two photos to compare.
     img1: str | None = None
     img2: str | None = None
-    # Or a CSV of pairs with the columns img1,img2; results go to --out.
+    # Or a CSV of pairs with the columns img1,img2, whose relative paths start at the CSV's own folder;
+    # its rows with their answers go to --out.
     pairs: str | None = None
     out: str | None = None
     # Or one photo to look for among those of a folder.
@@ -204,19 +205,21 @@ class PredictConfig(RuntimeSettings):
     top_k: int = 5
     # A run's folder, one of its checkpoints, "newest", or "none" for the pretrained model as it is.
     checkpoint: str = "newest"
-    # The pretrained model that --checkpoint none uses, and its weights.
-    model: str = "ViT-B/32"
+    # With --checkpoint none: the pretrained model (by default ViT-B/32), and its weights as in training.
+    model: str | None = None
     weights: str | None = None
-    # Distance below which two photos show the same vehicle; by default the checkpoint's own.
+    # Largest distance at which two photos show the same vehicle; by default the checkpoint's own, and with
+    # --checkpoint none the fixed one of training.
     threshold: float | None = None
-    # Probability below which an answer is called "near the threshold: look yourself".
+    # Probability below which an answer is called "near the threshold: look yourself". Where there is no
+    # calibration (--checkpoint none), a distance within a tenth of the threshold is called so.
     doubt_below: float = 0.75
     # Print JSON.
     json: bool = False
     # Draw the two photos and the answer into this PNG.
     figure: str | None = None
     batch_size: int = 64
-    # Remember the embeddings of a searched folder in this folder, by content.
+    # Embeddings of searched folders and of --pairs are remembered here, by the photos' content.
     embedding_cache: str | None = ".siamclip_cache"
 
 
