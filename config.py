@@ -226,9 +226,7 @@ class PredictConfig(RuntimeSettings):
 Settings = TypeVar("Settings", TrainConfig, EvaluateConfig, PredictConfig)
 
 
-def load(
-    config_type: type[Settings], argv: Sequence[str] | None = None, description: str | None = None
-) -> Settings:
+def load(config_type: type[Settings], argv: Sequence[str] | None = None, description: str | None = None) -> Settings:
     """The effective settings of a script: this file, then the recipe, then ``--config``, then the flags.
 
     Exits with code 2 on a flag that does not exist or does not parse; raises UserError on a bad YAML file.
@@ -265,6 +263,26 @@ def _take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
         if argument.startswith(f"--{name}="):
             return argument.split("=", 1)[1], argv[:i] + argv[i + 1 :]
     return None, argv
+
+
+# What may differ between a run and its continuation: nothing that the weights depend on.
+MAY_CHANGE_ON_RESUME = frozenset(
+    ("resume", "run_name", "device", "num_workers", "cache_gb", "checkpoint_dir", "log_dir", "save_every_minutes")
+)
+
+
+def resumed(saved: dict[str, Any], given: TrainConfig, argv: Sequence[str]) -> TrainConfig:
+    """The settings of a run that goes on: those it was started with, and what may change of those given now.
+
+    Raises UserError for a flag that would change the outcome: it would be neither the old run nor the new one.
+    """
+    for argument in argv:
+        name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
+        name = name.removeprefix("no_") if name not in saved else name
+        if argument.startswith("--") and name not in MAY_CHANGE_ON_RESUME:
+            raise UserError(f"--{name}: cannot change on --resume; leave it out, or start a new run")
+    kept = {key: value for key, value in saved.items() if key not in MAY_CHANGE_ON_RESUME}
+    return TrainConfig(**{**kept, **{key: getattr(given, key) for key in MAY_CHANGE_ON_RESUME}})
 
 
 def read_yaml(path: Path, config_type: type) -> dict[str, Any]:

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xxhash
 
 from config import DataSettings
-from siamclip.errors import UserError
+from siamclip.errors import UserError, printable
 from siamclip.image import IMAGE_EXTENSIONS, ImageError, content_hash, probe
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 SPLITS = ("train", "val", "test")
 FEWEST_IDENTITIES = 6  # two a split: one to tell apart and one to tell it from
@@ -53,15 +57,12 @@ class Collection:
     def files(self) -> list[Path]:
         return [self.root / path for path in self.paths]
 
-    def subset(self, keep: np.ndarray) -> Collection:
-        """The photos of the identities in the boolean mask `keep` (C,), relabelled from 0."""
-        renumbered = np.cumsum(keep) - 1
-        photos = np.flatnonzero(keep[self.labels]) if len(self) else np.empty(0, np.int64)
+    def select(self, photos: np.ndarray) -> Collection:
+        """The photos in the boolean mask (N,), and of the identities those that keep one, relabelled from 0."""
+        kept = np.flatnonzero(photos)
+        present, labels = np.unique(self.labels[kept], return_inverse=True)
         return Collection(
-            self.root,
-            [self.paths[i] for i in photos],
-            renumbered[self.labels[photos]].astype(np.int64),
-            [name for name, kept in zip(self.identities, keep, strict=True) if kept],
+            self.root, [self.paths[i] for i in kept], labels.astype(np.int64), [self.identities[i] for i in present]
         )
 
 
@@ -196,12 +197,35 @@ def load_splits(settings: DataSettings) -> Splits:
                 "can only be learnt from two sub-folders or more"
             )
         assigned = split_identities(whole.identities, settings.val_ratio, settings.test_ratio, settings.seed)
-        sides = [whole.subset(assigned == side) for side in range(3)]
+        sides = [whole.select(assigned[whole.labels] == side) for side in range(3)]
         skipped = whole.skipped
     for name, side in zip(SPLITS, sides, strict=True):
         if name != "test" or side.identities:
             check_usable(name, side)
-    return Splits(*sides, skipped, byte_identical(sides))
+    train, val, test = sides
+    return Splits(train, val, test, skipped, byte_identical(sides))
+
+
+def data_table(title: str, splits: Splits) -> Table:
+    from rich.table import Table
+
+    table = Table("side", "identities", "photos", title=title)
+    for name in SPLITS:
+        side = getattr(splits, name)
+        table.add_row(name, str(len(side.identities)), str(len(side)))
+    return table
+
+
+def data_notes(splits: Splits) -> list[str]:
+    """What to know before training: how many files were left out and why, and identical files on two sides."""
+    notes = []
+    if splits.skipped:
+        reasons = Counter(file.reason for file in splits.skipped).most_common()
+        notes.append("left out: " + ", ".join(f"{number} {reason}" for reason, number in reasons))
+    notes += [f"the same bytes on two sides: {' = '.join(map(printable, group))}" for group in splits.leaks[:5]]
+    if len(splits.leaks) > 5:
+        notes.append(f"... and {len(splits.leaks) - 5} more groups of identical files on two sides")
+    return notes
 
 
 def check_usable(name: str, side: Collection) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,9 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     try:
         metadata = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
     except FileNotFoundError:
-        raise UserError(f"--checkpoint {folder}: holds no {METADATA}; give a run's folder or one of its checkpoints") from None
+        raise UserError(
+            f"--checkpoint {folder}: holds no {METADATA}; give a run's folder or one of its checkpoints"
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"--checkpoint {path}: cannot be read ({error}); use another checkpoint of the run") from None
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
@@ -98,8 +101,8 @@ def read_tensors(folder: Path, metadata: dict[str, Any], part: str) -> dict[str,
         raise UserError(f"--checkpoint {path}: cannot be read ({error.strerror}); use another checkpoint") from None
     if len(content) != entry["bytes"] or xxhash.xxh3_128_hexdigest(content) != entry["xxh3"]:
         raise UserError(
-            f"--checkpoint {path}: is damaged ({len(content):,} bytes, {entry['bytes']:,} expected, or changed since it "
-            "was written); copy it again or use another checkpoint of the run"
+            f"--checkpoint {path}: is damaged ({len(content):,} bytes, {entry['bytes']:,} expected, or changed since "
+            "it was written); copy it again or use another checkpoint of the run"
         )
     return deserialise(content)
 
@@ -120,7 +123,11 @@ def load_encoder(folder: Path) -> tuple[SiameseEncoder, dict[str, Any]]:
 def load_weights(encoder: SiameseEncoder, weights: dict[str, torch.Tensor], folder: Path) -> None:
     """Copy a checkpoint's weights into an encoder; names and shapes must be the same. Raises UserError."""
     target = encoder.tower.state_dict()
-    wrong = [k for k in target.keys() | weights.keys() if k not in target or k not in weights or target[k].shape != weights[k].shape]
+    wrong = [
+        k
+        for k in target.keys() | weights.keys()
+        if k not in target or k not in weights or target[k].shape != weights[k].shape
+    ]
     if wrong:
         raise UserError(
             f"--checkpoint {folder}: its weights are not those of {encoder.spec.model}: {len(wrong)} tensors differ in "
@@ -137,12 +144,30 @@ def find(name: str, root: Path) -> Path:
     if name == "newest":
         found = sorted(root.glob(f"*/best/{METADATA}"), key=lambda path: path.stat().st_mtime)
         if not found:
-            raise UserError(f"--checkpoint newest: there is none in {root}; train one with train.py, or give --checkpoint")
+            raise UserError(
+                f"--checkpoint newest: there is none in {root}; train one with train.py, or give --checkpoint"
+            )
         return found[-1].parent
     for folder in (Path(name), Path(name) / "best", root / name, root / name / "best"):
         if (folder / METADATA).is_file():
             return folder
     raise UserError(f"--checkpoint {name}: no checkpoint there (a folder with {METADATA}), nor in {root}")
+
+
+def newest_run(root: Path) -> str:
+    """The name of the run below `root` that was saved last. Raises UserError if there is none to go on with."""
+    found = sorted(root.glob(f"*/last/{METADATA}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(f"--resume: no run in {root} to go on with; leave the flag out")
+    return found[-1].parent.parent.name
+
+
+def names_fingerprint(paths: Sequence[str]) -> str:
+    """A hash of a list of photos, by name and order: a run goes on only with the photos it was started with."""
+    digest = xxhash.xxh3_128()
+    for path in paths:
+        digest.update(path.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
 
 
 # -- the optimiser's state, as tensors and plain types -----------------------------------------------------------
@@ -152,11 +177,14 @@ def pack_optimizer(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict
     """`optimizer.state_dict()` as (tensors, JSON-safe rest)."""
     import torch
 
-    tensors, rest = {}, {}
+    tensors: dict[str, torch.Tensor] = {}
+    rest: dict[str, Any] = {}
     for index, entries in state["state"].items():
         for name, value in entries.items():
-            target = tensors if isinstance(value, torch.Tensor) else rest
-            target[f"{index}.{name}"] = value
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}.{name}"] = value
+            else:
+                rest[f"{index}.{name}"] = value
     return tensors, {"state": rest, "param_groups": state["param_groups"]}
 
 

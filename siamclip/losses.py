@@ -55,7 +55,9 @@ class ContrastiveLoss(nn.Module):
         self.margin, self.positive_margin, self.positive_ratio = margin, positive_margin, positive_ratio
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor, pairs: Pairs) -> LossValue:
-        first, second, same = (torch.as_tensor(x, device=embeddings.device) for x in (pairs.first, pairs.second, pairs.same))
+        first, second, same = (
+            torch.as_tensor(x, device=embeddings.device) for x in (pairs.first, pairs.second, pairs.same)
+        )
         distances = pair_distances(embeddings, first, second)
         losses = contrastive_loss(distances, same, self.margin, self.positive_margin)
         if self.positive_ratio is None:
@@ -91,9 +93,19 @@ class LabelLoss(nn.Module):
 # the setting's value; the other numbers are the papers'.
 LABEL_LOSSES: dict[str, tuple[str, dict[str, Any], str | None, dict[str, Any]]] = {
     # Schroff et al. 2015, arXiv:1503.03832, with semi-hard mining
-    "triplet": ("TripletMarginLoss", {"margin": "margin"}, "TripletMarginMiner", {"margin": "margin", "type_of_triplets": "semihard"}),
+    "triplet": (
+        "TripletMarginLoss",
+        {"margin": "margin"},
+        "TripletMarginMiner",
+        {"margin": "margin", "type_of_triplets": "semihard"},
+    ),
     # Wang et al. 2019, arXiv:1904.06627
-    "multi-similarity": ("MultiSimilarityLoss", {"alpha": 2, "beta": 50, "base": 0.5}, "MultiSimilarityMiner", {"epsilon": 0.1}),
+    "multi-similarity": (
+        "MultiSimilarityLoss",
+        {"alpha": 2, "beta": 50, "base": 0.5},
+        "MultiSimilarityMiner",
+        {"epsilon": 0.1},
+    ),
     # Sohn 2016; van den Oord et al. 2018, arXiv:1807.03748 (InfoNCE); temperature of Chen et al. 2020
     "ntxent": ("NTXentLoss", {"temperature": 0.07}, None, {}),
     # Khosla et al. 2020, arXiv:2004.11362
@@ -101,12 +113,27 @@ LABEL_LOSSES: dict[str, tuple[str, dict[str, Any], str | None, dict[str, Any]]] 
     # Sun et al. 2020, arXiv:2002.10857
     "circle": ("CircleLoss", {"m": 0.4, "gamma": 80}, None, {}),
     # Kim et al. 2020, arXiv:2003.13911
-    "proxy-anchor": ("ProxyAnchorLoss", {"margin": 0.1, "alpha": 32, "num_classes": "classes", "embedding_size": "dimension"}, None, {}),
+    "proxy-anchor": (
+        "ProxyAnchorLoss",
+        {"margin": 0.1, "alpha": 32, "num_classes": "classes", "embedding_size": "dimension"},
+        None,
+        {},
+    ),
     # Deng et al. 2019, arXiv:1801.07698; margin in degrees
-    "arcface": ("ArcFaceLoss", {"margin": 28.6, "scale": 64, "num_classes": "classes", "embedding_size": "dimension"}, None, {}),
+    "arcface": (
+        "ArcFaceLoss",
+        {"margin": 28.6, "scale": 64, "num_classes": "classes", "embedding_size": "dimension"},
+        None,
+        {},
+    ),
 }
 LOSS_NAMES = ("contrastive", *LABEL_LOSSES)
-ALIASES = {"infonce": "ntxent", "nt-xent": "ntxent", "proxyanchor": "proxy-anchor", "multisimilarity": "multi-similarity"}
+ALIASES = {
+    "infonce": "ntxent",
+    "nt-xent": "ntxent",
+    "proxyanchor": "proxy-anchor",
+    "multisimilarity": "multi-similarity",
+}
 
 
 def make_loss(

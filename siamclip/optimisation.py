@@ -1,13 +1,21 @@
-"""Parameter groups, the learning-rate schedule, and the interpolation of weights."""
+"""The accelerator, parameter groups, the learning-rate schedule, and the interpolation of weights."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from siamclip.model import SiameseEncoder, layer_of
+
+
+def make_accelerator(device: torch.device, precision: torch.dtype | None) -> Accelerator:
+    """On a GPU it scales and casts; on a CPU the encoder computes in `precision` by itself (see SiameseEncoder)."""
+    names = {torch.float16: "fp16", torch.bfloat16: "bf16", None: "no"}
+    mixed = "no" if device.type == "cpu" else names[precision]
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
 
 
 def parameter_groups(

@@ -49,9 +49,7 @@ class Batch:
         bad = unreadable[self.pairs.first] | unreadable[self.pairs.second]
         kept = self.pairs.take(np.flatnonzero(~bad))
         renumbered = np.cumsum(~unreadable) - 1
-        return Batch(
-            self.photos[~unreadable], Pairs(renumbered[kept.first], renumbered[kept.second], kept.same)
-        )
+        return Batch(self.photos[~unreadable], Pairs(renumbered[kept.first], renumbered[kept.second], kept.same))
 
 
 def ranges(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +90,7 @@ def _pairs_of(
     rng: np.random.Generator,
     neighbours: np.ndarray | None,
 ) -> Iterator[list[tuple[int, int, int]]]:
-    """Runs of up to PAIRS_AN_ANCHOR (first, second, same) of the identity whose photos are start ... start + count - 1."""
+    """Runs of up to PAIRS_AN_ANCHOR (first, second, same) of the identity with photos start ... start + count - 1."""
     positives = round(samples * positive_ratio) if count > 1 else 0
     # Spread over the runs, so that each anchor is both pulled and pushed.
     same = np.linspace(0, positives, samples + 1).round().astype(int)
@@ -104,10 +102,7 @@ def _pairs_of(
         others = others[others != anchor]
         run = []
         for i, is_same in enumerate(same[at : at + PAIRS_AN_ANCHOR]):
-            if is_same:
-                other = others[i % len(others)]
-            else:
-                other = _negative(anchor, start, count, total, rng, neighbours)
+            other = others[i % len(others)] if is_same else _negative(anchor, start, count, total, rng, neighbours)
             run.append((int(anchor), int(other), int(is_same)))
         yield run
 
@@ -124,9 +119,7 @@ def _negative(
     return other if other < start else other + count
 
 
-def fixed_pairs(
-    labels: np.ndarray, pairs_per_class: int, positive_ratio: float, seed: int
-) -> Pairs:
+def fixed_pairs(labels: np.ndarray, pairs_per_class: int, positive_ratio: float, seed: int) -> Pairs:
     """Pairs to measure on: the same for the same photos and seed, none twice, in either order.
 
     An identity with few photos gives all its positive pairs, which may be fewer than its share of negatives;
@@ -188,7 +181,9 @@ def balance(same: np.ndarray, positive_ratio: float) -> np.ndarray:
 
 
 def pair_batches(pairs: Pairs, batch_size: int) -> list[Batch]:
-    return [Batch.of(pairs.take(np.arange(i, min(i + batch_size, len(pairs))))) for i in range(0, len(pairs), batch_size)]
+    return [
+        Batch.of(pairs.take(np.arange(i, min(i + batch_size, len(pairs))))) for i in range(0, len(pairs), batch_size)
+    ]
 
 
 def identity_batches(
@@ -203,7 +198,7 @@ def identity_batches(
     for start, count in zip(starts, counts, strict=True):
         photos = start + rng.permutation(count)
         groups += np.array_split(photos, -(-count // photos_per_class))
-    rng.shuffle(groups)  # type: ignore[arg-type]
+    rng.shuffle(groups)
     batches: list[list[np.ndarray]] = [[]]
     for group in groups:
         if sum(map(len, batches[-1])) + len(group) > max(batch_size, 2 * len(group)):

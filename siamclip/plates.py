@@ -14,11 +14,15 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from siamclip.errors import UserError
+from siamclip.image import decode_with_size
+
+if TYPE_CHECKING:
+    from siamclip.preprocess import Preprocessing
 
 
 class Box(NamedTuple):
@@ -153,6 +157,38 @@ DETECTORS: dict[str, Callable[[], PlateDetector]] = {"haar": HaarPlateDetector, 
 def make_detector(name: str) -> PlateDetector:
     """A detector of DETECTORS; UserError if there is none of that name or its package is missing."""
     return DETECTORS[known_name(name, DETECTORS, "plate detector")]()
+
+
+def masked_reader(
+    preprocessing: Preprocessing,
+    root: Path,
+    boxes_csv: str | None,
+    detector: str,
+    probability: float,
+    seed: int,
+) -> Callable[[Path, int], np.ndarray]:
+    """What loads a training photo: (file, index) -> uint8 (size, size, 3), plates hidden in a share of the photos.
+
+    The share is drawn by index, so that a photo looks the same in every epoch and can be cached. `detector` is
+    "none" or one of DETECTORS. Raises UserError for a bad CSV or an unknown detector.
+    """
+    boxes = read_boxes(boxes_csv, root) if boxes_csv else {}
+    finder = make_detector(detector) if detector != "none" else None
+    if not boxes and finder is None:
+        return lambda file, _: preprocessing.load(file)
+
+    def read(file: Path, index: int) -> np.ndarray:
+        if np.random.default_rng([seed, index]).random() >= probability:
+            return preprocessing.load(file)
+        # A detector needs all the pixels: a plate is small.
+        reduced = preprocessing.min_side if finder is None else None
+        image, full_size = decode_with_size(file, reduced)
+        found = boxes.get(box_key(file), [])
+        if finder is not None:
+            found = found + finder.detect(image)
+        return preprocessing.fit(mask(image, found, full_size=full_size))
+
+    return read
 
 
 def known_name(name: str, table: dict[str, Any], kind: str) -> str:

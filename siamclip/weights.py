@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import pickle
-import socket
 import urllib.error
 import urllib.request
 import zipfile
@@ -107,13 +106,11 @@ def _check_reachable(model: str, url: str) -> None:
     """Fail fast: the clients below retry for minutes where no network is."""
     logging.getLogger(__name__).info("asking %s for the weights of %s", url, model)
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(url, method="HEAD"), timeout=CONNECT_SECONDS
-        ):
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=CONNECT_SECONDS):
             pass
     except urllib.error.HTTPError:
         pass  # it answered, whatever it thinks of this page
-    except (OSError, socket.timeout) as error:
+    except (TimeoutError, OSError) as error:
         raise unavailable(model, _first_line(error)) from error
 
 

@@ -27,7 +27,7 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """"auto", "cpu", "cuda", "cuda:1", "mps" ... Raises UserError for one that is not there."""
+    """ "auto", "cpu", "cuda", "cuda:1", "mps" ... Raises UserError for one that is not there."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -36,7 +36,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: not available here ({str(error).splitlines()[0]}); use auto or cpu") from None
+        raise UserError(
+            f"--device {name}: not available here ({str(error).splitlines()[0]}); use auto or cpu"
+        ) from None
     return device
 
 
@@ -98,7 +100,7 @@ class Embedder:
         return digest.hexdigest()
 
     def embed(self, photos: Sequence[Photo]) -> np.ndarray:
-        """Embed paths, bytes, PIL images or arrays (see `siamclip.image.to_rgb`). Raises ImageError for a broken one."""
+        """Embed paths, bytes, PIL images or arrays (see `to_rgb`). Raises ImageError for a broken one."""
         fitted = (self._fit(photo) for photo in photos)
         return self._stacked(self._embed_batch(np.stack(batch)) for batch in _grouped(fitted, self.batch_size))
 
@@ -111,14 +113,9 @@ class Embedder:
         the number of files done since its last call. Memory does not grow with the number of files, but for the
         result itself.
         """
-        result = np.full((len(files), self.dimension), np.nan, dtype=np.float32)
-        batches = [np.arange(i, min(i + self.batch_size, len(files))) for i in range(0, len(files), self.batch_size)]
         with PhotoLoader(files, lambda file, _: self.preprocessing.load(file), self.workers) as loader:
-            for indices, (photos, unreadable) in zip(batches, loader.stream(batches), strict=True):
-                if len(photos):
-                    result[indices[~unreadable]] = self._embed_batch(photos)
-                advance(len(indices))
-            return result, loader.failures
+            vectors = embed_loaded(self._encoder, loader, self.device, self.precision, self.batch_size, advance)
+            return vectors, loader.failures
 
     def _fit(self, photo: Photo) -> np.ndarray:
         if isinstance(photo, (Image.Image, np.ndarray)):
@@ -143,6 +140,25 @@ def encode(
     autocast = torch.autocast(device.type, precision) if precision is not None else nullcontext()
     with autocast:
         return encoder(pixels).float()
+
+
+def embed_loaded(
+    encoder: SiameseEncoder,
+    loader: PhotoLoader,
+    device: torch.device,
+    precision: torch.dtype | None,
+    batch_size: int = 64,
+    advance: Callable[[int], Any] = lambda done: None,
+) -> np.ndarray:
+    """float32 (N, dimension) of all the loader's files; rows of NaN for those it cannot read."""
+    total = len(loader.files)
+    result = np.full((total, encoder.spec.dimension), np.nan, dtype=np.float32)
+    batches = [np.arange(i, min(i + batch_size, total)) for i in range(0, total, batch_size)]
+    for indices, (photos, unreadable) in zip(batches, loader.stream(batches), strict=True):
+        if len(photos):
+            result[indices[~unreadable]] = encode(encoder, torch.from_numpy(photos), device, precision).cpu().numpy()
+        advance(len(indices))
+    return result
 
 
 def _grouped(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

@@ -1,0 +1,57 @@
+"""What a training run leaves to look at: history CSV, curves, TensorBoard, the effective settings."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from siamclip.checkpoint import write_atomically
+
+Row = dict[str, float]
+
+
+class RunLog:
+    """`logs/<run>/`: rewritten whole after each epoch, so that a killed run leaves complete files."""
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        # Points that a resumed run will draw again are hidden.
+        self._board = SummaryWriter(str(folder), purge_step=first_step)
+
+    def settings(self, yaml_text: str) -> None:
+        write_atomically(self.folder / "config.yaml", yaml_text.encode("utf-8", "surrogatepass"))
+
+    def skipped(self, files: Sequence[tuple[str, str]]) -> None:
+        """(path, reason) of every file that was left out."""
+        write_atomically(self.folder / "skipped.csv", _as_csv([("path", "reason"), *sorted(files)]))
+
+    def step(self, step: int, values: Row) -> None:
+        for name, value in values.items():
+            self._board.add_scalar(f"step/{name}", value, step)
+
+    def epoch(self, history: Sequence[Row]) -> None:
+        """Write the history of all epochs so far, and draw it."""
+        from siamclip.plots import training_curves
+
+        latest = history[-1]
+        for name, value in latest.items():
+            self._board.add_scalar(f"epoch/{name}", value, int(latest["epoch"]))
+        self._board.flush()
+        names = list(dict.fromkeys(name for row in history for name in row))
+        rows = [[row.get(name, "") for name in names] for row in history]
+        write_atomically(self.folder / "history.csv", _as_csv([names, *rows]))
+        training_curves(history, self.folder / "training_curves.png")
+
+    def close(self) -> None:
+        self._board.close()
+
+
+def _as_csv(rows: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogatepass")
