@@ -155,7 +155,7 @@ class EmbeddingStore:
 
 def _mapped(path: Path, row_type: np.dtype) -> np.ndarray:
     """A part, its content checked against its name. FileNotFoundError if it is gone, ValueError if damaged."""
-    if xxhash.xxh3_128_hexdigest(memoryview(np.memmap(path, mode="r"))) != path.stem:
+    if xxhash.xxh3_128_hexdigest(np.memmap(path, mode="r").data) != path.stem:
         raise ValueError("its content is not what its name says")
     part = np.load(path, mmap_mode="r", allow_pickle=False)
     if part.dtype != row_type or part.ndim != 1:

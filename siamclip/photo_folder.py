@@ -1,0 +1,31 @@
+"""The photos below a folder, whatever its structure."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from siamclip.image import IMAGE_EXTENSIONS
+
+
+def photos_below(folder: Path) -> list[Path]:
+    """Files with an image's extension at any depth, in the order of their names; nothing hidden.
+
+    Links to folders are followed, but no folder is entered twice, so that loops end. Raises OSError for a folder
+    that cannot be listed: a search that leaves part of its candidates out would answer wrongly.
+    """
+
+    def cannot_list(error: OSError) -> None:
+        raise error
+
+    found, entered = [], set()
+    for parent, folders, files in os.walk(folder, onerror=cannot_list, followlinks=True):
+        status = Path(parent).stat()
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        visible = (name for name in sorted(files) if not name.startswith("."))
+        found += [Path(parent, name) for name in visible if Path(name).suffix.lower() in IMAGE_EXTENSIONS]
+    return found
