@@ -1,0 +1,36 @@
+# `make demo` and `make test` work from a fresh clone with Python 3.10 or newer; README.md has the same in plain lines.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo_output
+
+.PHONY: demo test lint install
+
+demo: .venv/.installed
+	$(BIN)/python -m siamclip.demo --out $(DEMO)/data
+	$(BIN)/python train.py --config siamclip/demo/train.yaml --data_dir $(DEMO)/data/vehicles --plate_boxes $(DEMO)/data/plates.csv \
+	  --checkpoint_dir $(DEMO)/checkpoints --log_dir $(DEMO)/logs --run_name demo --restart
+	$(BIN)/python evaluate.py --data_dir $(DEMO)/data/vehicles --checkpoint_dir $(DEMO)/checkpoints --checkpoint demo \
+	  --cloned_pairs $(DEMO)/data/cloned_pairs.csv --out $(DEMO)/report
+	$(BIN)/python -m siamclip.demo.three_pairs --data $(DEMO)/data --checkpoint $(DEMO)/checkpoints/demo --out $(DEMO)/three_pairs.csv
+	$(BIN)/python predict.py --checkpoint $(DEMO)/checkpoints/demo --pairs $(DEMO)/three_pairs.csv --out $(DEMO)/three_pairs_answers.csv
+	@echo "The report: $(DEMO)/report/report.html"
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: .venv/.installed
+
+.venv/.installed: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements.txt requirements-dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+	@touch .venv/.installed $@
