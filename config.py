@@ -38,8 +38,6 @@ class DataSettings:
     positive_ratio: float = 0.5
     # One seed for the split, the pairs, the augmentation and the initialisation.
     seed: int = 42
-    # GiB of memory for photos that were decoded and resized once.
-    cache_gb: float = 2.0
 
 
 @dataclass
@@ -74,6 +72,8 @@ class TrainConfig(DataSettings, RuntimeSettings):
     freeze_blocks: int = 0
     # Recompute activations in the backward pass: less memory, about a third more time.
     gradient_checkpointing: bool = False
+    # GiB of memory for photos that were decoded and resized once.
+    cache_gb: float = 2.0
 
     # -- pairs ----------------------------------------------------------------------------------------------
 
@@ -158,36 +158,70 @@ class TrainConfig(DataSettings, RuntimeSettings):
     resume: bool = False
 
 
-# What --recipe strong changes. `python benchmarks/recipes.py` measures each change alone.
+# What --recipe strong changes: batches of whole identities with all their pairs, a loss that looks for hard ones,
+# crops, and a learning rate that moves the weights. `python benchmarks/recipes.py` measures the steps.
 RECIPES: dict[str, dict[str, Any]] = {
     "baseline": {},
-    "strong": {},
+    "strong": {
+        "batching": "identities",
+        "loss": "multi-similarity",
+        "batch_size": 64,
+        "num_epochs": 10,
+        "random_crop": 0.15,
+        "weight_decay": 0.01,
+    },
+}
+# ... and, as towers differ, by model. Convolutional towers were measured; for the transformers these are the
+# learning rates and the layer-wise decay that the literature fine-tunes CLIP with.
+STRONG_BY_MODEL: dict[str, dict[str, Any]] = {
+    "efficientnet-lite0": {"learning_rate": 6e-4, "image_size": 160},
+    "resnet50": {"learning_rate": 1e-4},
+    "transformer": {"learning_rate": 1e-5, "layer_decay": 0.75, "freeze_patch_embedding": True},
 }
 
 
+def recipe_settings(recipe: str, model: str) -> dict[str, Any]:
+    """What a recipe changes for a model; nothing for a recipe that does not exist (the parser refuses it)."""
+    settings = dict(RECIPES.get(recipe, {}))
+    if recipe == "strong":
+        settings |= STRONG_BY_MODEL.get(model, STRONG_BY_MODEL["transformer"])
+    return settings
+
+
 @dataclass
-class EvaluateConfig(DataSettings, RuntimeSettings):
+class EvaluateConfig(RuntimeSettings):
+    # Folder of photos: one sub-folder an identity. Those that the checkpoint was trained on are left out.
+    data_dir: str = "output1"
+    # Folder with the validation identities, if they do not lie in data_dir.
+    val_dir: str | None = None
     # A run's folder, one of its checkpoints, or "newest".
     checkpoint: str = "newest"
     # Embedders to put beside it: model names or checkpoints. The checkpoint's own pretrained weights are
     # always among them where they are to be had.
     compare: tuple[str, ...] = ()
-    # Which photos: those of the identities that the checkpoint has never seen, or all (--split all).
+    # Which identities: those that the checkpoint has never seen, those that chose its best epoch, or all. Only
+    # "test" is fair.
     split: Literal["test", "val", "all"] = "test"
     # The rule by which validation chooses the threshold.
     threshold_rule: Literal["f1", "accuracy", "eer", "far"] = "f1"
     # The share of different vehicles that may be called the same; sets threshold_rule to "far".
     target_far: float | None = None
+    # How validation turns a distance into a probability.
     calibration: Literal["platt", "isotonic"] = "platt"
+    # Share of same pairs for which accuracy, precision, F1 and probabilities are stated.
+    positive_ratio: float = 0.5
     # CSV "path_a,path_b,same,plate": pairs with the same plate text on another vehicle, reported apart.
     cloned_pairs: str | None = None
     # At most this many different-vehicle pairs; up to it all of them are used.
     max_negative_pairs: int = 200_000
+    # For the 95% intervals (0: none).
     bootstrap_replicates: int = 1000
     # Photos encoded at once.
     batch_size: int = 64
     # Where report.html, metrics.json, pairs.csv and the plots go; by default reports/<run>.
     out: str | None = None
+    # Draws the pairs beyond max_negative_pairs, and the bootstrap.
+    seed: int = 42
 
 
 @dataclass
@@ -238,8 +272,10 @@ def load(config_type: type[Settings], argv: Sequence[str] | None = None, descrip
     settings: dict[str, Any] = {}
     from_yaml = read_yaml(Path(yaml_path), config_type) if yaml_path else {}
     if config_type is TrainConfig:
-        recipe = _take_flag(argv, "recipe")[0] or from_yaml.get("recipe", TrainConfig.recipe)
-        settings.update(RECIPES.get(recipe, {}))  # an unknown recipe is refused by the parser below
+        recipe, model = (
+            _take_flag(argv, name)[0] or from_yaml.get(name, getattr(TrainConfig, name)) for name in ("recipe", "model")
+        )
+        settings.update(recipe_settings(recipe, model))
     settings.update(from_yaml)
     try:
         return tyro.cli(
@@ -335,7 +371,7 @@ def _checked(path: Path, key: str, value: Any, hint: Any) -> Any:
     raise UserError(f"--config {path}: {key} must be {names}, not {value!r}")
 
 
-def check(config: DataSettings | PredictConfig) -> None:
+def check(config: RuntimeSettings) -> None:
     """Raise UserError for a value outside its range, before any long work starts."""
     for name, inside, expected in RANGES:
         value = getattr(config, name, None)
@@ -383,7 +419,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 )
 
 
-def as_yaml(config: DataSettings | PredictConfig) -> str:
+def as_yaml(config: RuntimeSettings) -> str:
     """The effective settings as a YAML file that ``--config`` reads back."""
     import yaml
 

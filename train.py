@@ -29,7 +29,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
 
-from dataset import Collection, Splits, check_usable, data_notes, data_table, load_splits
+from dataset import Collection, check_usable, data_notes, data_table, load_splits
 from siamclip import checkpoint
 from siamclip.augmentation.online import OnlineAugmentation
 from siamclip.embedding.embedder import choose_device, choose_precision, embed_loaded

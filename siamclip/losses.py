@@ -42,7 +42,7 @@ def contrastive_loss(
 @dataclass
 class LossValue:
     value: torch.Tensor
-    active_negatives: float  # share of negative pairs inside the margin: none left means nothing is learnt from
+    active_negatives: float  # share of negative pairs that the loss still pushes: none left means nothing is learnt
 
 
 class ContrastiveLoss(nn.Module):
@@ -75,18 +75,24 @@ def _mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
 class LabelLoss(nn.Module):
     """A loss of pytorch-metric-learning behind the same call."""
 
-    def __init__(self, loss: nn.Module, margin: float, miner: nn.Module | None = None) -> None:
+    def __init__(self, loss: nn.Module, miner: nn.Module | None = None) -> None:
         super().__init__()
-        self.loss, self.miner, self.margin = loss, miner, margin
+        self.loss, self.miner = loss, miner
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor, pairs: Pairs) -> LossValue:
         embeddings = embeddings.float()
         hard = self.miner(embeddings, labels) if self.miner is not None else None
         value = self.loss(embeddings, labels, hard) if hard is not None else self.loss(embeddings, labels)
-        with torch.no_grad():
-            different = labels[:, None] != labels[None, :]
-            active = _mean((torch.cdist(embeddings, embeddings) < self.margin).float(), different)
-        return LossValue(value, active.item())
+        return LossValue(value, _harder_than_positives(embeddings.detach(), labels))
+
+
+@torch.no_grad()
+def _harder_than_positives(embeddings: torch.Tensor, labels: torch.Tensor) -> float:
+    """Share of negatives that are nearer to an anchor than its farthest positive: those that these losses push."""
+    distances = torch.cdist(embeddings, embeddings)
+    same = labels[:, None] == labels[None, :]
+    farthest = torch.where(same, distances, -1.0).max(dim=1, keepdim=True).values
+    return _mean((distances < farthest).float(), ~same).item()
 
 
 # name -> (class in pytorch_metric_learning.losses, its arguments, class in .miners, its arguments). "margin" takes
@@ -162,6 +168,5 @@ def make_loss(
 
     return LabelLoss(
         getattr(losses, loss)(**filled(loss_arguments)),
-        margin,
         getattr(miners, miner)(**filled(miner_arguments)) if miner else None,
     )

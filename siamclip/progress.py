@@ -78,7 +78,7 @@ def warnings(row: dict[str, float], collapse: Collapse) -> list[str]:
     if collapse.collapsed:
         found.append(f"The embedding space is collapsing: {collapse.reason}. Lower --learning_rate or raise --margin.")
     if row.get("active_negatives") == 0:
-        found.append("No negative pair lies inside the margin: only positives are learnt from. Raise --margin.")
+        found.append("No negative pair is pushed apart any more: raise --margin, or stop here.")
     return found
 
 
