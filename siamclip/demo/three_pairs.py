@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 from siamclip.checkpoint import find, read_metadata
@@ -24,15 +23,12 @@ def three_pairs(rows: list[Row], unseen: set[str]) -> list[tuple[str, Row, Row]]
     """
     views = [row for row in rows if Path(row["path"]).parts[0] in unseen and row["viewpoint"] == "rear"]
 
-    def first(accept: Callable[[Row], bool]) -> Row | None:
-        return next((row for row in views if accept(row)), None)
-
     for one in views:
-        again = first(lambda row: row["vehicle"] == one["vehicle"] and row["path"] != one["path"])
-        other = first(lambda row: row["plate"] != one["plate"] and row["body_type"] == one["body_type"])
-        clone = first(lambda row: row["plate"] == one["plate"] and row["vehicle"] != one["vehicle"])
+        again = [row for row in views if row["vehicle"] == one["vehicle"] and row["path"] != one["path"]]
+        other = [row for row in views if row["plate"] != one["plate"] and row["body_type"] == one["body_type"]]
+        clone = [row for row in views if row["plate"] == one["plate"] and row["vehicle"] != one["vehicle"]]
         if again and other and clone:
-            return [("same vehicle", one, again), ("other vehicle", one, other), ("cloned plate", one, clone)]
+            return [("same vehicle", one, again[0]), ("other vehicle", one, other[0]), ("cloned plate", one, clone[0])]
     raise UserError("--data: no cloned plate among the test vehicles; render more with --cloned_plates, or train anew")
 
 
