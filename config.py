@@ -174,7 +174,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 # ... and, as towers differ, by model. Convolutional towers were measured; for the transformers these are the
 # learning rates and the layer-wise decay that the literature fine-tunes CLIP with.
 STRONG_BY_MODEL: dict[str, dict[str, Any]] = {
-    "efficientnet-lite0": {"learning_rate": 6e-4, "image_size": 160},
+    "efficientnet-lite0": {"learning_rate": 1e-3, "image_size": 160},
     "resnet50": {"learning_rate": 1e-4},
     "transformer": {"learning_rate": 1e-5, "layer_decay": 0.75, "freeze_patch_embedding": True},
 }
