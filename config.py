@@ -26,11 +26,14 @@ class DataSettings:
     data_dir: str = "output1"
     # Three given folders instead of a split of data_dir; all three or none.
     train_dir: str | None = None
+    # The second of the three: it chooses thresholds and the best epoch.
     val_dir: str | None = None
+    # The third: it is only reported on.
     test_dir: str | None = None
-    # Shares of the identities (not of the photos) that are held out. The name's hash decides, so that
-    # adding identities never moves one from a split to another.
+    # Share of the identities (not of the photos) held out to choose the threshold. A hash of the name decides,
+    # so that adding identities never moves one from a side to another.
     val_ratio: float = 0.15
+    # Share of the identities held out to report on.
     test_ratio: float = 0.15
     # Fixed pairs per identity on which thresholds are chosen (validation) and figures are reported (test).
     val_pairs_per_class: int = 20
@@ -48,6 +51,7 @@ class RuntimeSettings:
     num_workers: int = 4
     # "auto" takes fp16 or bf16 where the device gains by it, else fp32.
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    # Where runs keep their checkpoints.
     checkpoint_dir: str = "checkpoints"
 
 
@@ -67,8 +71,9 @@ class TrainConfig(DataSettings, RuntimeSettings):
     image_size: int | None = None
     # How a photo becomes a square: "squash" keeps all of a wide vehicle, "crop" is what CLIP was trained with.
     geometry: Literal["squash", "pad", "crop"] = "squash"
-    # Keep the patch embedding (the stem of a convolutional tower) and the first n blocks as they are.
+    # Keep the patch embedding (the stem of a convolutional tower) as it is.
     freeze_patch_embedding: bool = False
+    # Keep the first n blocks as they are.
     freeze_blocks: int = 0
     # Recompute activations in the backward pass: less memory, about a third more time.
     gradient_checkpointing: bool = False
@@ -83,19 +88,23 @@ class TrainConfig(DataSettings, RuntimeSettings):
     negatives: Literal["random", "hard"] = "random"
     # With "hard": how many of the nearest other photos to draw from.
     hard_pool: int = 50
-    # A batch is a list of pairs, or photos_per_class photos of each of some identities, all of whose
-    # pairs count (no photo is encoded twice in either).
+    # A batch is a list of drawn pairs, or some photos of each of some identities, all of whose pairs count.
+    # No photo is encoded twice in either.
     batching: Literal["pairs", "identities"] = "pairs"
+    # With "identities": at most this many photos of each.
     photos_per_class: int = 4
 
     # -- augmentation (training only) -----------------------------------------------------------------------
 
-    # Mirrors the plate's text too; switch it off where that matters.
+    # Mirror photos. It mirrors the plate's text too: switch it off where that matters.
     flip: bool = True
+    # Share of the photos that are mirrored.
     flip_probability: float = 0.5
-    # Changes brightness and contrast by a factor in [1 - strength, 1 + strength].
+    # Change brightness and contrast. It changes a vehicle's colour a little, too.
     jitter: bool = True
+    # Brightness is multiplied by a factor in [1 - brightness, 1 + brightness].
     brightness: float = 0.2
+    # Contrast likewise.
     contrast: float = 0.2
     # Random crop and shift: the largest share of a side that is cut away (0: off).
     random_crop: float = 0.0
@@ -121,10 +130,15 @@ class TrainConfig(DataSettings, RuntimeSettings):
 
     # Pairs in a batch (photos, with batching "identities"); of each process, if there are several.
     batch_size: int = 32
+    # Passes over the drawn pairs (the photos, with batching "identities").
     num_epochs: int = 50
+    # Of the topmost layer, after the warm-up.
     learning_rate: float = 1e-6
+    # Not applied to biases and norms.
     weight_decay: float = 0.01
+    # SGD has Nesterov momentum 0.9.
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    # After the warm-up the learning rate falls along a half cosine to zero, or stays.
     scheduler: Literal["cosine", "constant"] = "cosine"
     # Epochs during which the learning rate rises from zero.
     warmup_epochs: float = 1.0
@@ -136,17 +150,19 @@ class TrainConfig(DataSettings, RuntimeSettings):
     accumulation_steps: int = 1
     # Stop after this many epochs without an improvement of min_delta in validation AUC (0: never).
     early_stopping_patience: int = 10
+    # The least gain in validation AUC that counts as an improvement.
     min_delta: float = 0.0005
     # After training, blend pretrained and fine-tuned weights as validation likes best (WiSE-FT).
     wise_ft: bool = True
 
     # -- the decision ---------------------------------------------------------------------------------------
 
-    # A fixed distance below which two photos show the same vehicle; the one that validation prefers is
-    # stored beside it, and predict.py uses that one.
+    # The fixed distance at which the accuracy in the training log is stated. The one that validation prefers is
+    # stored in the checkpoint, and predict.py and evaluate.py use that one.
     threshold: float = 0.5
 
     # -- output ---------------------------------------------------------------------------------------------
+    # Where history, curves, TensorBoard files and the effective settings go.
     log_dir: str = "logs"
     # Name of the run; by default the model and the time.
     run_name: str | None = None
@@ -226,21 +242,25 @@ class EvaluateConfig(RuntimeSettings):
 
 @dataclass
 class PredictConfig(RuntimeSettings):
-    # Two photos to compare.
+    # The first of two photos to compare ...
     img1: str | None = None
+    # ... and the second.
     img2: str | None = None
-    # Or a CSV of pairs with the columns img1,img2, whose relative paths start at the CSV's own folder;
-    # its rows with their answers go to --out.
+    # Or a CSV of pairs with the columns img1,img2, whose relative paths start at the CSV's own folder.
     pairs: str | None = None
+    # Where the rows of --pairs go with their answers.
     out: str | None = None
-    # Or one photo to look for among those of a folder.
+    # Or one photo to look for ...
     query: str | None = None
+    # ... among those of this folder and all below it.
     folder: str | None = None
+    # The most alike photos to list.
     top_k: int = 5
     # A run's folder, one of its checkpoints, "newest", or "none" for the pretrained model as it is.
     checkpoint: str = "newest"
-    # With --checkpoint none: the pretrained model (by default ViT-B/32), and its weights as in training.
+    # With --checkpoint none: the pretrained model (by default ViT-B/32) ...
     model: str | None = None
+    # ... and its weights, as in training.
     weights: str | None = None
     # Largest distance at which two photos show the same vehicle; by default the checkpoint's own, and with
     # --checkpoint none the fixed one of training.
@@ -252,6 +272,7 @@ class PredictConfig(RuntimeSettings):
     json: bool = False
     # Draw the two photos and the answer into this PNG.
     figure: str | None = None
+    # Photos encoded at once.
     batch_size: int = 64
     # Embeddings of searched folders and of --pairs are remembered here, by the photos' content.
     embedding_cache: str | None = ".siamclip_cache"

@@ -1,0 +1,74 @@
+"""Rewrites the README's option tables from the fields and comments of config.py: `python docs/option_table.py`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run as a script: config.py lies one folder up
+
+import config  # noqa: E402
+
+SCRIPTS = {"train.py": config.TrainConfig, "evaluate.py": config.EvaluateConfig, "predict.py": config.PredictConfig}
+FIELD = re.compile(r"^    (\w+): ")
+
+
+def comments(config_type: type) -> dict[str, str]:
+    """Field name -> the comment above it; fields that follow without a blank line or a comment share it."""
+    found: dict[str, str] = {}
+    for kind in reversed(config_type.__mro__[:-1]):
+        block: list[str] = []
+        open_block = False
+        for line in inspect.getsource(kind).splitlines():
+            text = line.strip()
+            if text.startswith("# --") or not text:
+                block, open_block = [], False
+            elif text.startswith("#"):
+                block = [*block, text[2:]] if open_block else [text[2:]]
+                open_block = True
+            elif match := FIELD.match(line):
+                found[match[1]] = " ".join(block)
+                open_block = False
+    return found
+
+
+def rows(script: str) -> list[tuple[str, str, str]]:
+    """(option, default, meaning) of a script's own options; those it shares with train.py are listed there."""
+    config_type = SCRIPTS[script]
+    shared = {f.name: f.default for f in fields(config.TrainConfig)} if script != "train.py" else {}
+    texts = comments(config_type)
+    return [
+        (f"`--{field.name}`", f"`{default(field.default)}`", texts[field.name].replace("|", "\\|"))
+        for field in fields(config_type)
+        if field.default is not MISSING and shared.get(field.name, MISSING) != field.default
+    ]
+
+
+def default(value: object) -> str:
+    if value is None or value == ():
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def table(script: str) -> str:
+    lines = [f"| `{script}` | default | meaning |", "|---|---|---|"]
+    return "\n".join(lines + [f"| {option} | {value} | {meaning} |" for option, value, meaning in rows(script)])
+
+
+def rewritten(readme: str) -> str:
+    """The README with every table between `<!-- options: SCRIPT -->` and `<!-- end -->` made anew."""
+    return re.sub(
+        r"(<!-- options: (\S+) -->\n).*?(<!-- end -->)",
+        lambda match: f"{match[1]}{table(match[2])}\n{match[3]}",
+        readme,
+        flags=re.DOTALL,
+    )
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
