@@ -29,6 +29,7 @@ from tests.hostile import UNREADABLE
 
 ROOT = Path(__file__).parents[1]
 THRESHOLD = 0.45
+Runner = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +248,7 @@ def test_without_a_checkpoint_the_message_says_what_to_do(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def run(checkpoints: Path, tmp_path: Path) -> Callable[..., None]:
+def run(checkpoints: Path, tmp_path: Path) -> Runner:
     def run(*arguments: object) -> None:
         fixed = ["--checkpoint_dir", checkpoints, "--embedding_cache", tmp_path / "cache", "--device", "cpu"]
         main([str(argument) for argument in [*arguments, *fixed, "--precision", "fp32"]])
@@ -255,7 +256,7 @@ def run(checkpoints: Path, tmp_path: Path) -> Callable[..., None]:
     return run
 
 
-def test_two_photos(run: Callable[..., None], photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_photos(run: Runner, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("--img1", photos / "0.jpg", "--img2", photos / "below" / "copy.jpg")
     words = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
     assert dict(words[:2]) == {"answer": "same", "distance": "0.0000"}  # type: ignore[arg-type]
@@ -264,11 +265,7 @@ def test_two_photos(run: Callable[..., None], photos: Path, capsys: pytest.Captu
 
 
 def test_two_photos_as_json_with_a_figure(
-    run: Callable[..., None],
-    predictor: ImageSimilarityPredictor,
-    photos: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    run: Runner, predictor: ImageSimilarityPredictor, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     figure = tmp_path / "figure.png"
     run("--img1", photos / "0.jpg", "--img2", photos / "1.jpg", "--threshold", 0.1, "--json", "--figure", figure)
@@ -280,9 +277,7 @@ def test_two_photos_as_json_with_a_figure(
     assert min(decode(figure).shape[:2]) > 100
 
 
-def test_a_table_of_pairs(
-    run: Callable[..., None], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_of_pairs(run: Runner, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = ("0.jpg", "text.jpg", "", "0.jpg", "no\nne.jpg")
     second = ("0.jpg", "0.jpg", "0.jpg", str(photos / "1.jpg"), "0.jpg")
     rows = [(a, b, f"第{i}") for i, (a, b) in enumerate(zip(first, second, strict=True))]
@@ -303,7 +298,7 @@ def test_a_table_of_pairs(
 
 
 def test_a_table_that_cannot_be_answered_leaves_what_was_there(
-    run: Callable[..., None], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Runner, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "pairs.csv"
     table.write_text(f"img1,img2\n{photos / '0.jpg'},{photos / '1.jpg'}\n")
@@ -317,7 +312,7 @@ def test_a_table_that_cannot_be_answered_leaves_what_was_there(
 
 
 def test_a_search_lists_the_nearest_and_the_unreadable(
-    run: Callable[..., None], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Runner, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("two\nlines.jpg", "\x1b[31mred.jpg", "京A12345.JPG"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
@@ -340,20 +335,12 @@ def test_a_search_lists_the_nearest_and_the_unreadable(
     assert [Path(photo["path"]).name for photo in found["unreadable"]] == ["truncated.jpg"]
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"img1": "a", "img2": "b", "query": "a"},
-        {"img1": "a"},
-        {"pairs": "a"},
-        {"out": "a"},
-        {"query": "a"},
-        {"folder": "a"},
-        {"query": "a", "folder": "b", "figure": "c.png"},
-        {"img1": "a", "img2": "b", "figure": "/no/such/folder/c.png"},
-    ],
-)
+TWO = {"img1": "a", "img2": "b"}
+HALVES = [{name: "a"} for name in ("img1", "img2", "pairs", "out", "query", "folder")]
+USELESS_FIGURES = [{"query": "a", "folder": "b", "figure": "c.png"}, TWO | {"figure": "/no/such/folder/c.png"}]
+
+
+@pytest.mark.parametrize("settings", [{}, TWO | {"query": "a"}, *HALVES, *USELESS_FIGURES])
 def test_one_mode_must_be_given_whole(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="--"):
         chosen_mode(PredictConfig(**settings))
@@ -376,25 +363,23 @@ def test_help_needs_no_network_library() -> None:
     assert shown.endswith("set()\n")
 
 
-@pytest.mark.parametrize(
-    ("broken", "says"),
-    [
-        ("vanished", "No such file"),
-        ("directory", "a directory"),
-        ("truncated JPEG", "truncated"),
-        ("text named .jpg", "not a JPEG"),
-        ("zero bytes", "the file is empty"),
-    ],
-)
-def test_a_broken_photo_is_one_line_and_code_2(
-    broken: str, says: str, photos: Path, checkpoints: Path, tmp_path: Path
-) -> None:
+BROKEN = {
+    "vanished": "no such file",
+    "directory": "a directory",
+    "truncated JPEG": "truncated",
+    "text named .jpg": "not a jpeg",
+    "zero bytes": "the file is empty",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_photo_is_one_line_and_code_2(broken: str, photos: Path, checkpoints: Path, tmp_path: Path) -> None:
     path = UNREADABLE[broken](tmp_path)
     ended = script("--img1", photos / "0.jpg", "--img2", path, "--checkpoint_dir", checkpoints, "--device", "cpu")
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr.lower().startswith(f"error: {str(path).lower()}")
-    assert says.lower() in ended.stderr.lower()
+    assert BROKEN[broken] in ended.stderr.lower()
     assert ended.stderr.count("\n") == 1
 
 
