@@ -2,17 +2,25 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo_output
+RUN := --checkpoint_dir $(DEMO)/checkpoints --log_dir $(DEMO)/logs --run_name demo
 
 .PHONY: demo test lint install
 
+# A second `make demo` renders and trains nothing anew; after an interruption it goes on where it stopped.
 demo: .venv/.installed
 	$(BIN)/python -m siamclip.demo --out $(DEMO)/data
-	$(BIN)/python train.py --config siamclip/demo/train.yaml --data_dir $(DEMO)/data/vehicles --plate_boxes $(DEMO)/data/plates.csv \
-	  --checkpoint_dir $(DEMO)/checkpoints --log_dir $(DEMO)/logs --run_name demo --restart
-	$(BIN)/python evaluate.py --data_dir $(DEMO)/data/vehicles --checkpoint_dir $(DEMO)/checkpoints --checkpoint demo \
+	if [ -f $(DEMO)/checkpoints/demo/last/metadata.json ]; then \
+	  $(BIN)/python train.py $(RUN) --resume; \
+	else \
+	  $(BIN)/python train.py $(RUN) --data_dir $(DEMO)/data/vehicles --plate_boxes $(DEMO)/data/plates.csv \
+	    --model efficientnet-lite0 --recipe strong --num_epochs 12 --test_ratio 0.3; \
+	fi
+	$(BIN)/python evaluate.py --data_dir $(DEMO)/data/vehicles --checkpoint $(DEMO)/checkpoints/demo \
 	  --cloned_pairs $(DEMO)/data/cloned_pairs.csv --out $(DEMO)/report
-	$(BIN)/python -m siamclip.demo.three_pairs --data $(DEMO)/data --checkpoint $(DEMO)/checkpoints/demo --out $(DEMO)/three_pairs.csv
-	$(BIN)/python predict.py --checkpoint $(DEMO)/checkpoints/demo --pairs $(DEMO)/three_pairs.csv --out $(DEMO)/three_pairs_answers.csv
+	$(BIN)/python -m siamclip.demo.three_pairs --data $(DEMO)/data --checkpoint $(DEMO)/checkpoints/demo \
+	  --out $(DEMO)/three_pairs.csv
+	$(BIN)/python predict.py --checkpoint $(DEMO)/checkpoints/demo --pairs $(DEMO)/three_pairs.csv \
+	  --out $(DEMO)/three_answers.csv
 	@echo "The report: $(DEMO)/report/report.html"
 
 test: .venv/.installed-dev
