@@ -407,7 +407,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("positive_ratio", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
     ("val_ratio", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
     ("test_ratio", lambda x: 0 <= x < 1, "in [0, 1)"),
-    ("samples_per_class", lambda x: x >= 1, "at least 1"),
+    ("samples_per_class", lambda x: x >= 2, "at least 2"),
     ("val_pairs_per_class", lambda x: x >= 2, "at least 2"),
     ("photos_per_class", lambda x: x >= 2, "at least 2"),
     ("hard_pool", lambda x: x >= 1, "at least 1"),
@@ -421,6 +421,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("clip_norm", lambda x: x >= 0, "0 or more"),
     ("accumulation_steps", lambda x: x >= 1, "at least 1"),
     ("early_stopping_patience", lambda x: x >= 0, "0 or more"),
+    ("min_delta", lambda x: x >= 0, "0 or more"),
     ("freeze_blocks", lambda x: x >= 0, "0 or more"),
     ("num_workers", lambda x: x >= 1, "at least 1"),
     ("cache_gb", lambda x: x >= 0, "0 or more"),
@@ -437,6 +438,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("max_negative_pairs", lambda x: x >= 1, "at least 1"),
     ("doubt_below", lambda x: 0.5 <= x <= 1, "in [0.5, 1]"),
     ("top_k", lambda x: x >= 1, "at least 1"),
+    ("seed", lambda x: 0 <= x < 2**32, "from 0 to 4294967295"),
 )
 
 

@@ -67,8 +67,9 @@ def draw_pairs(
 ) -> Pairs:
     """The training pairs of one epoch: `samples_per_class` of each identity, shuffled in runs that share an anchor.
 
-    An identity with one photo gives negatives only; no photo is paired with itself. The other photo of a negative
-    is any photo of another identity or, with `neighbours` (N, k), one of the anchor's row (-1 fills short rows).
+    At least one pair of an identity is positive and one negative, but one photo alone gives negatives only; no photo
+    is paired with itself. The other photo of a negative is any photo of another identity or, with `neighbours` (N, k),
+    one of the anchor's row (-1 fills short rows).
     """
     starts, counts = ranges(labels)
     runs = [
@@ -91,7 +92,7 @@ def _pairs_of(
     neighbours: np.ndarray | None,
 ) -> Iterator[list[tuple[int, int, int]]]:
     """Runs of up to PAIRS_AN_ANCHOR (first, second, same) of the identity with photos start ... start + count - 1."""
-    positives = round(samples * positive_ratio) if count > 1 else 0
+    positives = _positives(samples, positive_ratio) if count > 1 else 0
     # Spread over the runs, so that each anchor is both pulled and pushed.
     same = np.linspace(0, positives, samples + 1).round().astype(int)
     same = np.diff(same).astype(bool) if positives else np.zeros(samples, bool)
@@ -105,6 +106,11 @@ def _pairs_of(
             other = others[i % len(others)] if is_same else _negative(anchor, start, count, total, rng, neighbours)
             run.append((int(anchor), int(other), int(is_same)))
         yield run
+
+
+def _positives(pairs: int, positive_ratio: float) -> int:
+    """How many of an identity's pairs are positive: neither none nor all, whatever the ratio rounds to."""
+    return min(max(1, round(pairs * positive_ratio)), pairs - 1)
 
 
 def _negative(
@@ -131,7 +137,7 @@ def fixed_pairs(labels: np.ndarray, pairs_per_class: int, positive_ratio: float,
     chosen: dict[tuple[int, int], bool] = {}
     for start, count in zip(starts, counts, strict=True):
         positives = np.stack(np.triu_indices(count, k=1), axis=1) if count <= 512 else _sparse(count, 512, rng)
-        wanted = round(pairs_per_class * positive_ratio)
+        wanted = _positives(pairs_per_class, positive_ratio)
         for i in rng.permutation(len(positives))[:wanted]:
             a, b = positives[i]
             chosen[int(start + a), int(start + b)] = True
