@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +88,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 def read_tensors(folder: Path, metadata: dict[str, Any], part: str) -> dict[str, torch.Tensor]:
     """The tensors of one part, checked against the size and hash in the metadata. Raises UserError on damage."""
+    from safetensors import SafetensorError
     from safetensors.torch import load as deserialise
 
     entry = metadata.get("files", {}).get(part)
@@ -104,7 +104,10 @@ def read_tensors(folder: Path, metadata: dict[str, Any], part: str) -> dict[str,
             f"--checkpoint {path}: is damaged ({len(content):,} bytes, {entry['bytes']:,} expected, or changed since "
             "it was written); copy it again or use another checkpoint of the run"
         )
-    return deserialise(content)
+    try:
+        return deserialise(content)
+    except SafetensorError as error:
+        raise UserError(f"--checkpoint {path}: is not a weights file ({error}); use another checkpoint") from None
 
 
 def load_encoder(folder: Path) -> tuple[SiameseEncoder, dict[str, Any]]:
@@ -115,8 +118,14 @@ def load_encoder(folder: Path) -> tuple[SiameseEncoder, dict[str, Any]]:
     from siamclip.model import EncoderSpec, from_spec
 
     metadata = read_metadata(folder)
+    try:
+        weights = read_tensors(folder, metadata, "weights")
+    except UserError:
+        if read_metadata(folder).get("files") == metadata.get("files"):
+            raise
+        return load_encoder(folder)  # a training run replaced the checkpoint between the two reads
     encoder = from_spec(EncoderSpec.from_dict(metadata.get("encoder", {})))
-    load_weights(encoder, read_tensors(folder, metadata, "weights"), folder)
+    load_weights(encoder, weights, folder)
     return encoder, metadata
 
 
@@ -160,14 +169,6 @@ def newest_run(root: Path) -> str:
     if not found:
         raise UserError(f"--resume: no run in {root} to go on with; leave the flag out")
     return found[-1].parent.parent.name
-
-
-def names_fingerprint(paths: Sequence[str]) -> str:
-    """A hash of a list of photos, by name and order: a run goes on only with the photos it was started with."""
-    digest = xxhash.xxh3_128()
-    for path in paths:
-        digest.update(path.encode("utf-8", "surrogatepass") + b"\0")
-    return digest.hexdigest()
 
 
 # -- the optimiser's state, as tensors and plain types -----------------------------------------------------------

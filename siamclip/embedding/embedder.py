@@ -96,7 +96,7 @@ class Embedder:
         digest = xxhash.xxh3_128(repr((self._encoder.spec, self.precision)).encode())
         for name, tensor in sorted(self._encoder.tower.state_dict().items()):
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8 if tensor.ndim else tensor.dtype).numpy())
+            digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
     def embed(self, photos: Sequence[Photo]) -> np.ndarray:
