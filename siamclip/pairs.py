@@ -197,22 +197,29 @@ def identity_batches(
 ) -> list[Batch]:
     """Batches of about `batch_size` photos, up to `photos_per_class` of each identity, all pairs of which count.
 
-    Each photo comes once an epoch (Hermans et al. 2017, arXiv:1703.07737, draw P identities x K photos).
+    Each photo comes once an epoch (Hermans et al. 2017, arXiv:1703.07737, draw P identities x K photos). A batch has
+    two identities or more, even if it grows beyond `batch_size` for that: one alone has no negative.
     """
     starts, counts = ranges(labels)
-    groups = []
+    groups: list[np.ndarray] = []
+    moments: list[np.ndarray] = []  # when in the epoch a group comes: those of one identity spread over all of it
     for start, count in zip(starts, counts, strict=True):
-        photos = start + rng.permutation(count)
-        groups += np.array_split(photos, -(-count // photos_per_class))
-    rng.shuffle(groups)
+        parts = np.array_split(start + rng.permutation(count), -(-count // photos_per_class))
+        groups += parts
+        moments.append((np.arange(len(parts)) + rng.random(len(parts))) / len(parts))
     batches: list[list[np.ndarray]] = [[]]
-    for group in groups:
-        if sum(map(len, batches[-1])) + len(group) > max(batch_size, 2 * len(group)):
+    for i in np.argsort(np.concatenate(moments)):
+        if sum(map(len, batches[-1])) + len(groups[i]) > batch_size and _identities(batches[-1], labels) > 1:
             batches.append([])
-        batches[-1].append(group)
-    if len(batches) > 1 and len(batches[-1]) == 1:  # one identity alone has no negative
-        batches[-2] += batches.pop()
+        batches[-1].append(groups[i])
+    if len(batches) > 1 and _identities(batches[-1], labels) == 1:
+        alone = batches.pop()
+        batches[-1] += alone
     return [_all_in(np.concatenate(batch), labels) for batch in batches]
+
+
+def _identities(groups: list[np.ndarray], labels: np.ndarray) -> int:
+    return len({int(labels[group[0]]) for group in groups})
 
 
 def _all_in(photos: np.ndarray, labels: np.ndarray) -> Batch:
