@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
 from siamclip.model import SiameseEncoder, layer_of
+
+ALPHAS = tuple(i / 10 for i in range(11))  # WiSE-FT's sweep, from pretrained (0) to fine-tuned (1)
 
 
 def make_accelerator(device: torch.device, precision: torch.dtype | None) -> Accelerator:
@@ -72,3 +75,19 @@ def interpolate(
         else tensor.clone()
         for name, tensor in finetuned.items()
     }
+
+
+def wise_ft(
+    tower: nn.Module,
+    pretrained: dict[str, torch.Tensor],
+    finetuned: dict[str, torch.Tensor],
+    measure: Callable[[], float],
+) -> float:
+    """Leave in `tower` the blend for which `measure()` is highest, and return its alpha; of equals the largest."""
+    found = {}
+    for alpha in ALPHAS:
+        tower.load_state_dict(interpolate(pretrained, finetuned, alpha))
+        found[alpha] = measure()
+    best = max(ALPHAS, key=lambda alpha: (found[alpha], alpha))
+    tower.load_state_dict(interpolate(pretrained, finetuned, best))
+    return best

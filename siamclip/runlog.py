@@ -15,13 +15,13 @@ Row = dict[str, float]
 class RunLog:
     """`logs/<run>/`: rewritten whole after each epoch, so that a killed run leaves complete files."""
 
-    def __init__(self, folder: Path, first_step: int) -> None:
+    def __init__(self, folder: Path, steps_done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        # Points that a resumed run will draw again are hidden.
-        self._board = SummaryWriter(str(folder), purge_step=first_step)
+        # Points that a run drew before it was killed, and will draw again, are hidden.
+        self._board = SummaryWriter(str(folder), purge_step=steps_done + 1)
 
     def settings(self, yaml_text: str) -> None:
         write_atomically(self.folder / "config.yaml", yaml_text.encode("utf-8", "surrogatepass"))
@@ -34,13 +34,13 @@ class RunLog:
         for name, value in values.items():
             self._board.add_scalar(f"step/{name}", value, step)
 
-    def epoch(self, history: Sequence[Row]) -> None:
-        """Write the history of all epochs so far, and draw it."""
+    def epoch(self, history: Sequence[Row], step: int) -> None:
+        """Write the history of all epochs so far, `step` optimiser steps, and draw it."""
         from siamclip.plots import training_curves
 
         latest = history[-1]
         for name, value in latest.items():
-            self._board.add_scalar(f"epoch/{name}", value, int(latest["epoch"]))
+            self._board.add_scalar(f"epoch/{name}", value, step)
         self._board.flush()
         names = list(dict.fromkeys(name for row in history for name in row))
         rows = [[row.get(name, "") for name in names] for row in history]
