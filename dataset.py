@@ -134,14 +134,13 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
 
 
 def plate_of(identity: str) -> str:
-    """The plate text of a folder's name: identities that share it never lie on two sides of the split."""
-    return identity.split("~", 1)[0]
+    """The plate text of a folder's name, in NFC: identities that share it never lie on two sides of the split."""
+    return unicodedata.normalize("NFC", identity).split("~", 1)[0]  # macOS writes names decomposed
 
 
 def split_position(identity: str, seed: int) -> float:
     """A number in [0, 1) that depends on the plate and the seed alone: the side does not change when others come."""
-    name = unicodedata.normalize("NFC", plate_of(identity))  # macOS writes names decomposed
-    return xxhash.xxh64(name.encode("utf-8", "surrogatepass"), seed=seed).intdigest() / 2**64
+    return xxhash.xxh64(plate_of(identity).encode("utf-8", "surrogatepass"), seed=seed).intdigest() / 2**64
 
 
 def split_identities(identities: list[str], val_ratio: float, test_ratio: float, seed: int) -> np.ndarray:
