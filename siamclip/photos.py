@@ -76,6 +76,6 @@ class PhotoLoader:
 
 def _gathered(futures: list[Future[np.ndarray | None]]) -> tuple[np.ndarray, np.ndarray]:
     photos = [future.result() for future in futures]
-    unreadable = np.array([photo is None for photo in photos])
+    unreadable = np.array([photo is None for photo in photos], dtype=bool)
     readable = [photo for photo in photos if photo is not None]
     return (np.stack(readable) if readable else np.empty((0, 0, 0, 3), np.uint8)), unreadable
