@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 import numpy as np
 
 from config import PredictConfig, TrainConfig, check, load
-from siamclip.answers import answer_fields, as_json, basis_fields, basis_lines, pair_lines, percent, progress
+from siamclip.answers import answer_fields, as_json, basis_fields, basis_lines, pair_lines, percent, progress, row_line
 from siamclip.errors import UserError, exit_on_user_error, printable
 from siamclip.image import IMAGE_EXTENSIONS, ImageError, decode, probe
 from siamclip.judge import Comparison, Judge, judge_of_checkpoint
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from siamclip.model import SiameseEncoder
 
 Photo: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
+LISTED = 20  # pairs of a CSV that are printed as well as written
 BLOCK = 1024  # photos between two saves of their embeddings, and rows of a CSV in memory at once
 
 
@@ -328,6 +329,8 @@ def answer_table(config: PredictConfig) -> None:
                     fields = answer_fields(judge, outcome)
                 counts[fields["answer"] or "unreadable"] += 1
                 writer.writerow(row | unanswered | fields)
+                if table.total <= LISTED and not config.json:
+                    print(row_line(row, fields))
             advance(len(block))
     if config.json:
         print(as_json({"pairs": table.total, "counts": counts, "out": str(out)} | basis_fields(judge, model)))

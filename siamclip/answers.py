@@ -43,6 +43,15 @@ def pair_lines(judge: Judge, comparison: Comparison) -> str:
     )
 
 
+def row_line(row: dict[str, str], fields: dict[str, Any]) -> str:
+    """A row of a CSV of pairs with its answer; `fields` as `answer_fields` gives them, or with an error."""
+    if fields["answer"] is None:
+        return printable(f"unreadable: {fields['error']}")
+    confidence = math.nan if fields["confidence"] is None else fields["confidence"]
+    own = " | ".join(value for value in row.values() if value)
+    return printable(f"{fields['answer']:<18} {fields['distance']:.4f}  {percent(confidence):>6}  {own}")
+
+
 def percent(confidence: float) -> str:
     """Never 100.0%: no calibration is that sure."""
     return "not calibrated" if math.isnan(confidence) else f"{min(100 * confidence, 99.9):.1f}%"

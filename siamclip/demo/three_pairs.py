@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 from pathlib import Path
 
 from siamclip.checkpoint import find, read_metadata
@@ -42,12 +43,12 @@ def main() -> None:
     metadata = read_metadata(find(options.checkpoint, Path("checkpoints")))
     with (options.data / "ground_truth.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    vehicles = (options.data / "vehicles").resolve()
+    vehicles = Path(os.path.relpath(options.data / "vehicles", options.out.parent))  # as --pairs reads them
     with options.out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["img1", "img2", "question"])
         for question, one, other in three_pairs(rows, set(metadata["split"]["test"])):
-            writer.writerow([vehicles / one["path"], vehicles / other["path"], question])
+            writer.writerow([(vehicles / one["path"]).as_posix(), (vehicles / other["path"]).as_posix(), question])
     print(f"three pairs: {options.out}")
 
 
