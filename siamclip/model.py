@@ -277,7 +277,9 @@ def _load(tower: nn.Module, kind: str, state: dict[str, torch.Tensor], path: Pat
 # -- layers, from the input to the output ---------------------------------------------------------------------
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|layers|blocks|stages|layer)\.?(\d+)\.")
-_HEAD = re.compile(r"^(?:ln_post|proj$|attnpool|attn_pool|conv_head|bn2\.|head|trunk\.(?:norm|head|fc_norm))")
+_HEAD = re.compile(
+    r"^(?:ln_post|proj$|attnpool|attn_pool|conv_head|bn2\.|head|trunk\.(?:norm|head|fc_norm|attn_pool|final_conv))"
+)
 
 
 def layer_of(tower: nn.Module) -> dict[str, int]:
@@ -320,6 +322,8 @@ def checkpoint_gradients(encoder: SiameseEncoder) -> None:
     enable = getattr(encoder.tower, "set_grad_checkpointing", None)
     if enable is None or type(encoder.tower).__name__ == "ModifiedResNet":  # open_clip's is an empty stub there
         raise UserError(f"--gradient_checkpointing: not available for {encoder.spec.model}; use a ViT or leave it out")
+    if encoder.compute_dtype is not None:  # the blocks run again when the converted weights are gone
+        raise UserError("--gradient_checkpointing: on a CPU it needs --precision fp32")
     enable(True)
 
 
