@@ -51,6 +51,7 @@ from siamclip.evaluation.figures import (
     worst_errors,
 )
 from siamclip.evaluation.files import claim_folder, write_comparison, write_metrics, write_pairs, write_report
+from siamclip.memory import reuse_large_buffers
 from siamclip.metrics.verification import confusion
 from siamclip.pairs import all_pairs
 
@@ -382,6 +383,7 @@ def main() -> None:
     check(config)
     from rich.console import Console
 
+    reuse_large_buffers()
     evaluate(config, Console())
 
 

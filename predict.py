@@ -31,6 +31,7 @@ from siamclip.answers import answer_fields, as_json, basis_fields, basis_lines, 
 from siamclip.errors import UserError, exit_on_user_error, printable
 from siamclip.image import IMAGE_EXTENSIONS, ImageError, decode, probe
 from siamclip.judge import Comparison, Judge, judge_of_checkpoint
+from siamclip.memory import reuse_large_buffers
 from siamclip.pair_table import PairTable, replacing
 from siamclip.photo_folder import photos_below
 
@@ -256,6 +257,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # names may hold what the terminal's encoding, or none, can express
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8" if config.json else None, errors="backslashreplace")
+    reuse_large_buffers()
     {"pair": compare_two, "table": answer_table, "search": search_folder}[chosen_mode(config)](config)
 
 

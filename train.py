@@ -34,6 +34,7 @@ from siamclip import checkpoint
 from siamclip.augmentation.online import OnlineAugmentation
 from siamclip.embedding.embedder import choose_device, choose_precision, embed_loaded
 from siamclip.losses import make_loss
+from siamclip.memory import reuse_large_buffers
 from siamclip.model import checkpoint_gradients, create, freeze
 from siamclip.optimisation import learning_rate_factor, make_accelerator, make_optimizer, parameter_groups, wise_ft
 from siamclip.pairs import Batch, draw_pairs, fixed_pairs, hard_negatives, identity_batches, pair_batches
@@ -372,6 +373,7 @@ class Training:
 
 def train(config: TrainConfig, argv: Sequence[str] = ()) -> Path:
     """Run, or go on with a run; returns the folder of its checkpoints. Raises UserError."""
+    reuse_large_buffers()
     root, resuming = Path(config.checkpoint_dir), config.resume
     if resuming:
         run = config.run_name or checkpoint.newest_run(root)
