@@ -6,6 +6,7 @@ TorchScript archive (OpenAI's own format), which torch reads without running Pyt
 
 from __future__ import annotations
 
+import http.client
 import logging
 import pickle
 import urllib.error
@@ -46,9 +47,10 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         raise UserError(f"--weights {path}: is damaged or not a weights file ({_first_line(error)})") from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    tensors = {k.removeprefix("module."): v for k, v in content.items() if isinstance(v, torch.Tensor)}
+    named = content.items() if isinstance(content, dict) else ()
+    tensors = {str(k).removeprefix("module."): v for k, v in named if isinstance(v, torch.Tensor)}
     if not tensors:
-        raise UserError(f"--weights {path}: holds no tensors")
+        raise UserError(f"--weights {path}: holds no tensors by name")
     return tensors
 
 
@@ -69,13 +71,14 @@ def from_hub(model: str, repository: str, filenames: tuple[str, ...]) -> Path:
     Raises UserError with the three ways out, within seconds if the hub cannot be reached.
     """
     import huggingface_hub
+    from huggingface_hub import constants
     from huggingface_hub.errors import EntryNotFoundError
 
     for name in filenames:
         cached = huggingface_hub.try_to_load_from_cache(repository, name)
         if isinstance(cached, str):
             return Path(cached)
-    _check_reachable(model, huggingface_hub.constants.ENDPOINT)
+    _check_reachable(model, constants.ENDPOINT)
     for name in filenames:
         try:
             return Path(huggingface_hub.hf_hub_download(repository, name, etag_timeout=CONNECT_SECONDS))
@@ -110,7 +113,7 @@ def _check_reachable(model: str, url: str) -> None:
             pass
     except urllib.error.HTTPError:
         pass  # it answered, whatever it thinks of this page
-    except (TimeoutError, OSError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # no answer, no address, no web server
         raise unavailable(model, _first_line(error)) from error
 
 
