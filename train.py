@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from config import TrainConfig, as_yaml, check, load, resumed
+from config import TrainConfig, check, load, resumed
 from siamclip.errors import UserError, exit_on_user_error
 
 if __name__ == "__main__":  # --help and mistyped flags are answered before torch takes its seconds to load
@@ -44,6 +44,7 @@ from siamclip.progress import TrainingProgress, epoch_line, final_table, warning
 from siamclip.runlog import Row, RunLog
 from siamclip.training_state import TrainingState, photos_fingerprint, saved_metadata
 from siamclip.validation import Validation, decision, validate
+from siamclip.yaml_settings import as_yaml
 
 
 class Training:
