@@ -49,8 +49,10 @@ def effective_rank(embeddings: np.ndarray) -> float:
     """
     vectors = _several(embeddings).astype(np.float64)
     vectors -= vectors.mean(axis=0)
-    # The eigenvalues of the D x D scatter are the squares of the singular values, at the cost of one product.
-    singular = np.sqrt(np.maximum(np.linalg.eigvalsh(vectors.T @ vectors), 0))
+    # The eigenvalues of the scatter are the squares of the singular values, and those of V^T V and V V^T differ by
+    # zeros only: of 77 photos in 1280 dimensions the smaller one took 0.05 s where the larger one took 8.8 s.
+    scatter = vectors.T @ vectors if len(vectors) > vectors.shape[1] else vectors @ vectors.T
+    singular = np.sqrt(np.maximum(np.linalg.eigvalsh(scatter), 0))
     singular = singular[singular > _RESOLUTION * np.sqrt(len(vectors))]
     if not singular.size:
         return 0.0
