@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from siamclip.errors import UserError
 from siamclip.image import decode_with_size
-from siamclip.plates import DETECTORS, FILLS, Box, box_key, make_detector, mask, read_boxes
+from siamclip.plates import DETECTORS, FILLS, Box, box_key, make_detector, mask, masked_reader, read_boxes
+from siamclip.preprocess import Preprocessing
 from tests.hostile import encoded, smooth_rgb, with_orientation
 
 coordinates = st.floats(-30, 70, allow_nan=False)
@@ -199,3 +200,85 @@ def test_mistyped_detector_is_suggested() -> None:
         make_detector("harr")
     with pytest.raises(UserError, match=", ".join(DETECTORS)):
         make_detector("xyz")
+
+
+# -- what training reads ---------------------------------------------------------------------------------------------
+
+WHOLE_PLATE = Box(1000, 1500, 1400, 1600)
+
+
+def white_plate_photos(folder: Path, number: int) -> list[Path]:
+    """Black JPEGs of 2400 x 2000 with a white plate, large enough to be decoded at a reduced scale."""
+    image = np.zeros((2000, 2400, 3), np.uint8)
+    image[1510:1590, 1010:1390] = 255
+    content = encoded(image, "JPEG")
+    paths = [folder / "京A12345" / f"{i}.jpg" for i in range(number)]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    return paths
+
+
+def boxes_csv(folder: Path, paths: list[Path]) -> str:
+    lines = [f"{path.relative_to(folder)},{','.join(map(str, WHOLE_PLATE))}\n" for path in paths]
+    (folder / "boxes.csv").write_text("path,x1,y1,x2,y2\n" + "".join(lines), encoding="utf-8")
+    return str(folder / "boxes.csv")
+
+
+def test_a_reader_without_boxes_and_detector_loads_the_photo(tmp_path: Path) -> None:
+    (path,) = white_plate_photos(tmp_path, 1)
+    preprocessing = Preprocessing(size=64)
+    read = masked_reader(preprocessing, tmp_path, None, "none", 1.0, 0)
+    np.testing.assert_array_equal(read(path, 0), preprocessing.load(path))
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+@pytest.mark.parametrize("geometry", ["squash", "pad", "crop"])
+def test_a_reader_hides_the_boxes_of_a_photo_at_any_scale(reduced: bool, geometry: str, tmp_path: Path) -> None:
+    masked, plain = white_plate_photos(tmp_path, 2)
+    preprocessing = Preprocessing(size=64, geometry=geometry, reduced_decode=reduced)  # type: ignore[arg-type]
+    read = masked_reader(preprocessing, tmp_path, boxes_csv(tmp_path, [masked]), "none", 1.0, 0)
+    hidden, shown = read(masked, 0), preprocessing.load(masked)
+    assert hidden.shape == (64, 64, 3) and hidden.dtype == np.uint8
+    assert (shown.astype(int) - hidden).max() > 100
+    if geometry != "pad":  # whose border is gray
+        assert hidden.max() < 40
+    np.testing.assert_array_equal(read(plain, 1), preprocessing.load(plain))  # it has no box
+
+
+def test_a_reader_hides_the_share_asked_for_and_the_same_photos_each_time(tmp_path: Path) -> None:
+    (path,) = white_plate_photos(tmp_path, 1)
+    preprocessing = Preprocessing(size=16)
+    table = boxes_csv(tmp_path, [path])
+
+    def hidden(probability: float, seed: int, number: int) -> list[bool]:
+        read = masked_reader(preprocessing, tmp_path, table, "none", probability, seed)
+        return [bool(read(path, index).max() < 30) for index in range(number)]
+
+    assert hidden(0.0, 0, 5) == [False] * 5
+    assert hidden(1.0, 0, 5) == [True] * 5
+    half = hidden(0.5, 0, 60)
+    assert 15 < sum(half) < 45  # four standard deviations
+    assert hidden(0.5, 0, 60) == half  # in every epoch, so that photos can be cached
+    assert hidden(0.5, 1, 60) != half
+
+
+def test_a_reader_hides_what_its_detector_finds(tmp_path: Path) -> None:
+    image, plate = street_with_plate("K407MM199", 240)
+    path = tmp_path / "street.png"
+    path.write_bytes(encoded(image, "PNG"))
+    preprocessing = Preprocessing(size=480)
+    hidden = masked_reader(preprocessing, tmp_path, None, "haar", 1.0, 0)(path, 0)
+    shown = preprocessing.load(path)
+    # 640 x 480 squashed to 480 x 480
+    inner = (slice(int(plate.y1) + 4, int(plate.y2) - 4), slice(int(plate.x1 * 0.75) + 4, int(plate.x2 * 0.75) - 4))
+    assert shown[inner].max() > 200
+    assert hidden[inner].max() < 200
+    np.testing.assert_array_equal(hidden[:200], shown[:200])
+
+
+def test_a_reader_needs_a_table_and_a_detector_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No such file"):
+        masked_reader(Preprocessing(), tmp_path, str(tmp_path / "none.csv"), "none", 1.0, 0)
+    with pytest.raises(UserError, match="did you mean haar"):
+        masked_reader(Preprocessing(), tmp_path, None, "harr", 1.0, 0)
