@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import (
@@ -175,6 +175,7 @@ def test_an_empty_yaml_file_changes_nothing(tmp_path: Path) -> None:
 
 
 # PyYAML writes U+0085 as it is, and reads it as a line break.
+@settings(max_examples=40)
 @given(
     st.builds(
         TrainConfig,
