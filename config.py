@@ -183,7 +183,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "loss": "multi-similarity",
         "batch_size": 64,
         "num_epochs": 10,
-        "random_crop": 0.15,
+        "random_crop": 0.25,
+        "random_erasing": 0.3,
         "weight_decay": 0.01,
     },
 }

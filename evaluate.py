@@ -114,8 +114,7 @@ def evaluate(config: EvaluateConfig, console: Console) -> Path:
         "validation": as_json(validation) if validation else None,
         "all_pairs": every_pair(sides[own], decision.threshold),
         "comparison": [
-            {"name": name, "threshold": m.threshold, "figures": as_json(m.figures)}
-            for name, m in measured.items()
+            {"name": name, "threshold": m.threshold, "figures": as_json(m.figures)} for name, m in measured.items()
         ],
         "cloned_plates": described_clones(clones, clone_figures, config),
         "settings": asdict(config),
@@ -214,9 +213,7 @@ def settle(photos: Photos, unreadable: Mapping[Path, str], config: EvaluateConfi
         )
 
 
-def open_candidates(
-    config: EvaluateConfig, folder: Path, metadata: dict[str, Any], photos: Photos
-) -> list[Candidate]:
+def open_candidates(config: EvaluateConfig, folder: Path, metadata: dict[str, Any], photos: Photos) -> list[Candidate]:
     """The checkpoint, the pretrained weights it started from where they are to be had, and those of --compare."""
     settings = {
         "device": config.device,
@@ -345,9 +342,7 @@ def write_all(
         if len(clones):
             clone_plot = out / "cloned_plates.png"
             title, names = "Same plate text", ("same vehicle", "other vehicle")
-            plots.distance_histogram(
-                clone_distances, clones.pairs.same, decision.threshold, clone_plot, title, names
-            )
+            plots.distance_histogram(clone_distances, clones.pairs.same, decision.threshold, clone_plot, title, names)
         accepts, rejects = (
             [shown(own.scored, decision, evaluated, position) for position in positions]
             for positions in worst_errors(own.scored, decision.threshold, GALLERY)

@@ -1,11 +1,11 @@
 """Do two photos show the same vehicle?
 
-    python predict.py --img1 a.jpg --img2 b.jpg                            two photos
-    python predict.py --pairs pairs.csv --out results.csv                  many pairs
-    python predict.py --query a.jpg --folder photos --top_k 5              the photos of a folder that are most alike
+python predict.py --img1 a.jpg --img2 b.jpg                            two photos
+python predict.py --pairs pairs.csv --out results.csv                  many pairs
+python predict.py --query a.jpg --folder photos --top_k 5              the photos of a folder that are most alike
 
-    from predict import ImageSimilarityPredictor
-    is_same, distance, confidence = ImageSimilarityPredictor().predict("a.jpg", "b.jpg")
+from predict import ImageSimilarityPredictor
+is_same, distance, confidence = ImageSimilarityPredictor().predict("a.jpg", "b.jpg")
 """
 
 from __future__ import annotations

@@ -25,8 +25,18 @@ OTHERS = ("#8c959f", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 SIZE, DPI = (6.2, 4.2), 150  # inches
 # Present on most Linux, macOS and Windows machines; those that are not installed are passed over.
 CJK_FONTS = (
-    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei",
-    "Noto Serif CJK SC", "Microsoft YaHei", "SimHei", "PingFang SC", "PingFang HK", "Heiti TC", "Hiragino Sans GB",
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Noto Serif CJK SC",
+    "Microsoft YaHei",
+    "SimHei",
+    "PingFang SC",
+    "PingFang HK",
+    "Heiti TC",
+    "Hiragino Sans GB",
     "Arial Unicode MS",
 )
 DET_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8)
@@ -94,9 +104,7 @@ def roc_curve(curves: Curves, chosen: tuple[float, float], path: Path) -> None:
         axes.step(np.maximum(far, floor), tar, where="post", label=name, **style)
     axes.plot(max(chosen[0], floor), chosen[1], "o", color=INK, zorder=5, label="at the threshold")
     axes.set_xscale("log")
-    axes.set(
-        xlabel="false accept rate", ylabel="true accept rate", title="ROC", xlim=(floor, 1), ylim=(0, 1.02)
-    )
+    axes.set(xlabel="false accept rate", ylabel="true accept rate", title="ROC", xlim=(floor, 1), ylim=(0, 1.02))
     _legend(axes, "lower right")
     _save(figure, path)
 
@@ -141,9 +149,7 @@ def precision_recall(
     _save(figure, path)
 
 
-def threshold_sweep(
-    thresholds: np.ndarray, rates: Mapping[str, np.ndarray], threshold: float, path: Path
-) -> None:
+def threshold_sweep(thresholds: np.ndarray, rates: Mapping[str, np.ndarray], threshold: float, path: Path) -> None:
     """Several rates (K,) over (K,) ascending thresholds; the chosen one is marked."""
     figure, axes = _figure()
     colors = (INK, "#009e73", DIFFERENT, SAME)
@@ -166,7 +172,7 @@ def reliability_diagram(reliability: Reliability, path: Path) -> None:
     axes.set(ylabel="share that is the same", title=f"Reliability, ECE {reliability.ece:.3f}", ylim=(-0.02, 1.02))
     axes.legend(loc="upper left")
     below.bar(centres, reliability.count, width=0.9 * np.diff(reliability.edges), color=FAINT)
-    below.set(xlabel="predicted probability of \"same\"", ylabel="pairs", xlim=(0, 1), yscale="log")
+    below.set(xlabel='predicted probability of "same"', ylabel="pairs", xlim=(0, 1), yscale="log")
     below.set_ylim(bottom=0.5)
     below.yaxis.set_minor_formatter("")
     _save(figure, path)
@@ -192,9 +198,7 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
         raise ValueError("the history is empty: there is nothing to draw")
     present = {name for row in history for name in row}
     panels = [
-        (title, lines)
-        for title, every in TRAINING_PANELS
-        if (lines := [line for line in every if line[0] in present])
+        (title, lines) for title, every in TRAINING_PANELS if (lines := [line for line in every if line[0] in present])
     ]
     rows = -(-len(panels) // 2)
     figure, grid = _figures(rows, 2, 10, 2.6 * rows, squeeze=False)

@@ -104,9 +104,7 @@ def test_an_optimiser_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None
     save(tmp_path, {"training": tensors}, {"optimizer": rest})
     metadata = read_metadata(tmp_path)
     restored = torch.optim.AdamW([copy], lr=0.5)
-    restored.load_state_dict(
-        unpack_optimizer(read_tensors(tmp_path, metadata, "training"), metadata["optimizer"])
-    )
+    restored.load_state_dict(unpack_optimizer(read_tensors(tmp_path, metadata, "training"), metadata["optimizer"]))
     steps(parameter, optimizer, 3)
     steps(copy, restored, 3)
     assert torch.equal(copy, parameter)

@@ -33,9 +33,7 @@ def test_equals_open_clip(geometry, resize_mode, interpolation, width: int, heig
 
     for size in (32, 97):
         ours = replace(EXACT, size=size, geometry=geometry, interpolation=interpolation)
-        theirs = image_transform(
-            size, False, CLIP_MEAN, CLIP_STD, resize_mode=resize_mode, interpolation=interpolation
-        )
+        theirs = image_transform(size, False, CLIP_MEAN, CLIP_STD, resize_mode=resize_mode, interpolation=interpolation)
         image = noise(width, height)
         expected = theirs(Image.fromarray(image))
         actual = ours.normalise(torch.from_numpy(ours.fit(image))[None])[0]

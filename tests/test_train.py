@@ -303,7 +303,8 @@ def test_ctrl_c_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes(data: Path, tmp_path: Path) -> None:
     config = settings(data, tmp_path)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    # `accelerate launch --cpu` starts one process; this is what it starts itself where there are several GPUs.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     command = [*launch, "train.py", *script(config, "--learning_rate", "1e-3")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -102,7 +102,8 @@ def embed_all(
     for candidate in candidates:
         task = progress.add_task(f"photos: {printable(candidate.name)}", total=len(files))
         vectors, failures = candidate.embedder.embed_files(
-            files, lambda done, task=task: progress.advance(task, done)  # type: ignore[misc]
+            files,
+            lambda done, task=task: progress.advance(task, done),  # type: ignore[misc]
         )
         embeddings[candidate.name] = vectors
         unreadable |= {files[i]: reason for i, reason in failures.items()}

@@ -221,9 +221,7 @@ def with_intervals(
     return {name: Figure(value, intervals[name].low, intervals[name].high) for name, value in values.items()}
 
 
-def rates_of_all_pairs(
-    embeddings: np.ndarray, labels: np.ndarray, threshold: float
-) -> dict[str, float | int]:
+def rates_of_all_pairs(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, float | int]:
     """Rates over every pair there is, from a histogram with bins of 0.001, and the numbers of pairs.
 
     For collections with more different pairs than are listed singly. Memory does not grow with N^2.

@@ -52,9 +52,7 @@ def json_safe(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def write_pairs(
-    folder: Path, scored: ScoredPairs, paths: Sequence[str], decision: Decision
-) -> None:
+def write_pairs(folder: Path, scored: ScoredPairs, paths: Sequence[str], decision: Decision) -> None:
     """pairs.csv: every pair with its answer, the nearest first."""
 
     def rows() -> Iterable[tuple[Any, ...]]:

@@ -52,9 +52,7 @@ def identity_bootstrap(
     passed on. Raises ValueError if there are fewer than two identities.
     """
     if np.shape(identity_a) != np.shape(identity_b) or np.ndim(identity_a) != 1:
-        raise ValueError(
-            f"identities must be two (P,), got {np.shape(identity_a)} and {np.shape(identity_b)}"
-        )
+        raise ValueError(f"identities must be two (P,), got {np.shape(identity_a)} and {np.shape(identity_b)}")
     names, codes = np.unique(np.concatenate([identity_a, identity_b]), return_inverse=True)
     if len(names) < 2:
         raise ValueError("a bootstrap over identities needs at least two identities")

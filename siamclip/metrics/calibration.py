@@ -60,9 +60,7 @@ class Isotonic:
 Calibration = Platt | Isotonic
 
 
-def fit_calibration(
-    distances: np.ndarray, same: np.ndarray, method: Method, prior: float | None = None
-) -> Calibration:
+def fit_calibration(distances: np.ndarray, same: np.ndarray, method: Method, prior: float | None = None) -> Calibration:
     """Fit on (P,) distances and (P,) bool `same` of validation pairs.
 
     prior: share of same pairs to expect in use, in (0, 1); None keeps the share found here.
@@ -70,21 +68,15 @@ def fit_calibration(
     """
     distances, same = np.asarray(distances, np.float64), np.asarray(same, bool)
     if distances.shape != same.shape or distances.ndim != 1 or not np.isfinite(distances).all():
-        raise ValueError(
-            f"distances {distances.shape} and same {same.shape} must be one (P,), distances finite"
-        )
+        raise ValueError(f"distances {distances.shape} and same {same.shape} must be one (P,), distances finite")
     if same.all() or not same.any():
         raise ValueError("calibration needs both same and different pairs")
     if prior is not None and not 0 < prior < 1:
-        raise UserError(
-            f"calibration prior is {prior}: give the expected share of same pairs, between 0 and 1"
-        )
+        raise UserError(f"calibration prior is {prior}: give the expected share of same pairs, between 0 and 1")
     if method not in get_args(Method):
         raise UserError(f"calibration method {method!r} is unknown: use one of {', '.join(get_args(Method))}")
     share = same.mean()
-    same_weight, different_weight = (
-        (1.0, 1.0) if prior is None else (prior / share, (1 - prior) / (1 - share))
-    )
+    same_weight, different_weight = (1.0, 1.0) if prior is None else (prior / share, (1 - prior) / (1 - share))
     fit = _fit_platt if method == "platt" else _fit_isotonic
     return fit(distances, same, same_weight, different_weight)
 
@@ -103,9 +95,7 @@ def calibration_from_dict(stored: dict[str, Any]) -> Calibration:
                 return Isotonic(tuple(x.tolist()), tuple(y.tolist()))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"calibration is damaged ({error!r}): fit it again with evaluate.py") from error
-    raise UserError(
-        "calibration is damaged (unknown method or impossible values): fit it again with evaluate.py"
-    )
+    raise UserError("calibration is damaged (unknown method or impossible values): fit it again with evaluate.py")
 
 
 def _fit_platt(distances: np.ndarray, same: np.ndarray, same_weight: float, different_weight: float) -> Platt:
@@ -146,9 +136,7 @@ def _fit_platt(distances: np.ndarray, same: np.ndarray, same_weight: float, diff
     return Platt(float(parameters[0]), float(parameters[1]))
 
 
-def _fit_isotonic(
-    distances: np.ndarray, same: np.ndarray, same_weight: float, different_weight: float
-) -> Isotonic:
+def _fit_isotonic(distances: np.ndarray, same: np.ndarray, same_weight: float, different_weight: float) -> Isotonic:
     """Isotonic regression, kept away from 0 and 1 as if one more pair of each class had been seen (Laplace).
 
     The odds lie between 1 : (n- + 1) and (n+ + 1) : 1, times the ratio of the class weights.
@@ -190,9 +178,7 @@ def reliability(probabilities: np.ndarray, outcomes: np.ndarray, bins: int = 10)
     """
     probabilities, outcomes = np.asarray(probabilities, np.float64), np.asarray(outcomes, bool)
     if probabilities.shape != outcomes.shape or probabilities.ndim != 1 or probabilities.size == 0:
-        raise ValueError(
-            f"probabilities {probabilities.shape} and outcomes {outcomes.shape} must be one (P,), P > 0"
-        )
+        raise ValueError(f"probabilities {probabilities.shape} and outcomes {outcomes.shape} must be one (P,), P > 0")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError("probabilities must lie in [0, 1]")
     bin_of = np.minimum((probabilities * bins).astype(np.intp), bins - 1)

@@ -20,9 +20,7 @@ def pair_distances(embeddings: np.ndarray, index_pairs: np.ndarray, block: int =
     vectors = as_unit_vectors(embeddings)
     pairs = np.asarray(index_pairs, dtype=np.intp).reshape(-1, 2)
     if pairs.size and not 0 <= pairs.min() <= pairs.max() < len(vectors):
-        raise ValueError(
-            f"index_pairs reach from {pairs.min()} to {pairs.max()}, there are {len(vectors)} embeddings"
-        )
+        raise ValueError(f"index_pairs reach from {pairs.min()} to {pairs.max()}, there are {len(vectors)} embeddings")
     distances = np.empty(len(pairs), dtype=np.float32)
     for start in range(0, len(pairs), block):
         left, right = pairs[start : start + block].T
@@ -57,9 +55,7 @@ class PairHistogram:
         return verification.summary(distances, same, threshold, fars, weights)
 
 
-def pair_histogram(
-    embeddings: np.ndarray, labels: np.ndarray, bins: int = 2000, block: int = 2048
-) -> PairHistogram:
+def pair_histogram(embeddings: np.ndarray, labels: np.ndarray, bins: int = 2000, block: int = 2048) -> PairHistogram:
     """Histogram of the distances of all N (N - 1) / 2 pairs of (N, D) unit vectors with (N,) labels.
 
     Memory: a few arrays of block x block. Distances are sqrt(2 - 2 cos) in float32, off by about 1e-6 / d at

@@ -91,9 +91,7 @@ def retrieve(
     if queries.shape[1] != gallery.shape[1]:
         raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery has {gallery.shape[1]}")
     if exclude_self and len(queries) != len(gallery):
-        raise ValueError(
-            f"exclude_self needs one list, not {len(queries)} queries in a gallery of {len(gallery)}"
-        )
+        raise ValueError(f"exclude_self needs one list, not {len(queries)} queries in a gallery of {len(gallery)}")
     if (query_groups is None) != (gallery_groups is None):
         raise ValueError("query_groups and gallery_groups must be given together")
     _check_length(len(queries), query_labels=query_labels, query_groups=query_groups)

@@ -23,7 +23,5 @@ def as_unit_vectors(embeddings: np.ndarray, name: str = "embeddings") -> np.ndar
     wrong = np.flatnonzero(~(np.abs(lengths - 1) <= _LENGTH_TOLERANCE))
     if wrong.size:
         row = wrong[0]
-        raise ValueError(
-            f"{name}: row {row} has length {lengths[row]:.4g}, expected unit vectors (L2-normalise first)"
-        )
+        raise ValueError(f"{name}: row {row} has length {lengths[row]:.4g}, expected unit vectors (L2-normalise first)")
     return vectors

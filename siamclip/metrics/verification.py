@@ -120,20 +120,14 @@ class Roc:
         Raises UserError for an unknown rule or a `target_far` that does not fit it.
         """
         if rule not in get_args(ThresholdRule):
-            raise UserError(
-                f"threshold rule {rule!r} is unknown: use one of {', '.join(get_args(ThresholdRule))}"
-            )
+            raise UserError(f"threshold rule {rule!r} is unknown: use one of {', '.join(get_args(ThresholdRule))}")
         if rule == "far":
             if target_far is None or not 0 <= target_far <= 1:
-                raise UserError(
-                    f"target FAR is {target_far}: the rule 'far' needs a share from 0 to 1, such as 0.01"
-                )
+                raise UserError(f"target FAR is {target_far}: the rule 'far' needs a share from 0 to 1, such as 0.01")
             best = int(np.searchsorted(self.tp, self.tp[self.far <= target_far][-1]))
             return float(self.thresholds[best])
         if target_far is not None:
-            raise UserError(
-                f"target FAR {target_far} has no effect on the threshold rule {rule!r}: use the rule 'far'"
-            )
+            raise UserError(f"target FAR {target_far} has no effect on the threshold rule {rule!r}: use the rule 'far'")
         tp, fp, same, different = self.tp, self.fp, self.tp[-1], self.fp[-1]
         # Each is the named quantity up to an increasing map, in whole numbers where weights are: ties stay
         # ties.
@@ -172,9 +166,7 @@ class SortedPairs:
         fp = _accumulate(weight * (1 - self._same), self._last_of_tie)
         if not (tp[-1] > 0 and fp[-1] > 0):
             missing = "same" if not tp[-1] > 0 else "different"
-            raise ValueError(
-                f"no pair of {missing} identity: verification needs both same and different pairs"
-            )
+            raise ValueError(f"no pair of {missing} identity: verification needs both same and different pairs")
         return Roc(self._thresholds, tp, fp)
 
     def summary(
@@ -186,9 +178,7 @@ class SortedPairs:
         tp, fp = float(roc.tp[point]), float(roc.fp[point])
         cells = Confusion(tp=tp, fp=fp, tn=float(roc.fp[-1]) - fp, fn=float(roc.tp[-1]) - tp)
         return {
-            **{
-                name: getattr(cells, name) for name in ("accuracy", "precision", "recall", "f1", "far", "frr")
-            },
+            **{name: getattr(cells, name) for name in ("accuracy", "precision", "recall", "f1", "far", "frr")},
             "auc": roc.auc(),
             "average_precision": roc.average_precision(),
             "eer": roc.eer(),
@@ -211,9 +201,7 @@ def confusion(
     def total(cell: np.ndarray) -> float:
         return float(weight[cell].sum())
 
-    return Confusion(
-        total(accepted & same), total(accepted & ~same), total(~accepted & ~same), total(~accepted & same)
-    )
+    return Confusion(total(accepted & same), total(accepted & ~same), total(~accepted & ~same), total(~accepted & same))
 
 
 def roc(distances: np.ndarray, same: np.ndarray, weights: np.ndarray | None = None) -> Roc:
@@ -243,9 +231,7 @@ def eer(distances: np.ndarray, same: np.ndarray, weights: np.ndarray | None = No
     return roc(distances, same, weights).eer()
 
 
-def tar_at_far(
-    distances: np.ndarray, same: np.ndarray, far: float, weights: np.ndarray | None = None
-) -> float:
+def tar_at_far(distances: np.ndarray, same: np.ndarray, far: float, weights: np.ndarray | None = None) -> float:
     """Largest TAR with FAR <= `far`, in [0, 1]; see `Roc.tar_at_far`."""
     return roc(distances, same, weights).tar_at_far(far)
 

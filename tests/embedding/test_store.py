@@ -141,9 +141,7 @@ def test_a_damaged_part_is_forgotten_with_a_warning(
     content = bytearray(damaged.read_bytes())
     content[-3] ^= 1
     damaged.unlink()
-    damaged.write_bytes(
-        {"truncated": content[:-10], "flipped": content, "emptied": b"", "replaced": b"text"}[damage]
-    )
+    damaged.write_bytes({"truncated": content[:-10], "flipped": content, "emptied": b"", "replaced": b"text"}[damage])
     with caplog.at_level(logging.WARNING):
         reopened = EmbeddingStore(tmp_path, "f", DIMENSION)
     assert "damaged" in caplog.text
@@ -177,9 +175,7 @@ def test_a_pickle_in_the_folder_is_not_executed(tmp_path: Path) -> None:
     assert not sprung.exists()
 
 
-def test_a_folder_that_cannot_be_written_warns_once_and_works(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_that_cannot_be_written_warns_once_and_works(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("no folder can be made below a file, not even by root")
     store = EmbeddingStore(tmp_path / "file" / "cache", "f", DIMENSION)
     with caplog.at_level(logging.WARNING):

@@ -97,9 +97,7 @@ def test_without_a_decision_only_threshold_free_figures() -> None:
 
 def test_intervals_hold_the_figure_and_widen_with_fewer_identities() -> None:
     protocol = Protocol(replicates=200)
-    few, many = (
-        verification_figures(score(side(identities=n)), DECISION, protocol)["auc"] for n in (8, 60)
-    )
+    few, many = (verification_figures(score(side(identities=n)), DECISION, protocol)["auc"] for n in (8, 60))
     assert few.low < few.value < few.high
     assert many.low < many.value < many.high
     assert many.high - many.low < few.high - few.low

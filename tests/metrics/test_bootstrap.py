@@ -30,9 +30,7 @@ def test_weights_count_how_often_the_identities_were_drawn() -> None:
     np.testing.assert_array_equal(seen[0], np.ones(6))
     for weights in seen[1:]:
         times = Counter("abc"[index] for index in generator.integers(3, size=3))
-        expected = [
-            times[a] if a == b else times[a] * times[b] for a, b in zip(identity_a, identity_b, strict=True)
-        ]
+        expected = [times[a] if a == b else times[a] * times[b] for a, b in zip(identity_a, identity_b, strict=True)]
         np.testing.assert_array_equal(weights, expected)
 
 
@@ -40,9 +38,7 @@ def test_interval_of_a_mean_equals_the_textbook() -> None:
     """One pair an identity: the bootstrap of a mean, +- 1.96 standard errors."""
     values = np.random.default_rng(0).normal(size=400)
     own = np.arange(400)
-    found = identity_bootstrap(lambda w: {"mean": float(w @ values / w.sum())}, own, own, replicates=4000)[
-        "mean"
-    ]
+    found = identity_bootstrap(lambda w: {"mean": float(w @ values / w.sum())}, own, own, replicates=4000)["mean"]
     standard_error = values.std() / sqrt(400)
     assert found.low == pytest.approx(values.mean() - 1.96 * standard_error, abs=0.15 * standard_error)
     assert found.high == pytest.approx(values.mean() + 1.96 * standard_error, abs=0.15 * standard_error)
@@ -166,9 +162,7 @@ def test_retrieval_interval_over_identities_covers_the_truth_and_over_queries_do
     def simulate(trial: int, unit: np.ndarray) -> dict[str, Interval]:
         """Queries of an easy or a hard identity: found first with a probability that is 1/2 on average."""
         generator = np.random.default_rng(trial)
-        rank = np.where(
-            generator.random(len(identity)) < generator.beta(0.5, 0.5, IDENTITIES)[identity], 1, 2
-        )
+        rank = np.where(generator.random(len(identity)) < generator.beta(0.5, 0.5, IDENTITIES)[identity], 1, 2)
         found = Retrieval(rank, 1 / rank, 1 / rank, 1 / rank, 1 / rank, valid=rank > 0)
         return identity_bootstrap(found.summary, unit, unit, replicates=200, seed=trial)
 

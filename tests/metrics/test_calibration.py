@@ -174,9 +174,7 @@ def test_calibrated_probabilities_are_reliable_and_squeezed_ones_are_not() -> No
     honest = true_probability(distances, 0.5)
     assert reliability(honest, same).ece < 0.015
     # Pulled half-way to 1/2, every prediction is off by half its distance from 1/2.
-    assert reliability((honest + 0.5) / 2, same).ece == pytest.approx(
-        np.abs(honest - 0.5).mean() / 2, abs=0.015
-    )
+    assert reliability((honest + 0.5) / 2, same).ece == pytest.approx(np.abs(honest - 0.5).mean() / 2, abs=0.015)
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,7 @@ def test_mean_cosine_never_pairs_a_row_with_itself_and_follows_the_seed() -> Non
     assert mean_random_cosine(opposite, seed=0, pairs=100) == -1
     vectors = random_directions(40, 4)
     first = mean_random_cosine(vectors, seed=5, pairs=50)
-    assert (
-        first
-        == mean_random_cosine(vectors, seed=5, pairs=50)
-        != mean_random_cosine(vectors, seed=6, pairs=50)
-    )
+    assert first == mean_random_cosine(vectors, seed=5, pairs=50) != mean_random_cosine(vectors, seed=6, pairs=50)
 
 
 @pytest.mark.parametrize("directions", [1, 2, 5])

@@ -147,9 +147,7 @@ def test_swapping_the_classes_mirrors_auc_and_eer(pairs: tuple[np.ndarray, np.nd
 
 
 @given(pairs_with_ties(), st.sampled_from(["f1", "accuracy"]))
-def test_chosen_threshold_beats_every_other(
-    pairs: tuple[np.ndarray, np.ndarray], rule: ThresholdRule
-) -> None:
+def test_chosen_threshold_beats_every_other(pairs: tuple[np.ndarray, np.ndarray], rule: ThresholdRule) -> None:
     chosen = getattr(verification.confusion(*pairs, verification.choose_threshold(*pairs, rule)), rule)
     assert all(getattr(naive_confusion(*pairs, cut), rule) <= chosen for cut in [-1.0, *pairs[0]])
 
@@ -177,9 +175,7 @@ def test_far_rule_is_the_best_allowed_and_tar_at_far_agrees(
 
 
 @given(pairs_with_ties(), st.data())
-def test_whole_weights_equal_repeated_pairs(
-    pairs: tuple[np.ndarray, np.ndarray], data: st.DataObject
-) -> None:
+def test_whole_weights_equal_repeated_pairs(pairs: tuple[np.ndarray, np.ndarray], data: st.DataObject) -> None:
     distances, same = pairs
     count = len(distances) - 2
     times = np.array([1, 1, *data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))])
@@ -193,9 +189,7 @@ def test_whole_weights_equal_repeated_pairs(
 
 
 @given(pairs_with_ties(), st.sampled_from([0.0, 0.25, 0.6, 1.0, 2.0]))
-def test_summary_agrees_with_the_single_functions(
-    pairs: tuple[np.ndarray, np.ndarray], threshold: float
-) -> None:
+def test_summary_agrees_with_the_single_functions(pairs: tuple[np.ndarray, np.ndarray], threshold: float) -> None:
     cells = verification.confusion(*pairs, threshold)
     expected = {
         "accuracy": cells.accuracy,
