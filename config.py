@@ -182,7 +182,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batching": "identities",
         "loss": "multi-similarity",
         "batch_size": 64,
-        "num_epochs": 10,
+        "num_epochs": 8,
         "random_crop": 0.25,
         "random_erasing": 0.3,
         "weight_decay": 0.01,
