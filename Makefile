@@ -13,7 +13,7 @@ demo: .venv/.installed
 	  $(BIN)/python train.py $(RUN) --resume; \
 	else \
 	  $(BIN)/python train.py $(RUN) --data_dir $(DEMO)/data/vehicles --plate_boxes $(DEMO)/data/plates.csv \
-	    --model efficientnet-lite0 --recipe strong --num_epochs 10 --test_ratio 0.3; \
+	    --model efficientnet-lite0 --recipe strong --image_size 192 --num_epochs 8 --test_ratio 0.3; \
 	fi
 	$(BIN)/python evaluate.py --data_dir $(DEMO)/data/vehicles --checkpoint $(DEMO)/checkpoints/demo \
 	  --cloned_pairs $(DEMO)/data/cloned_pairs.csv --out $(DEMO)/report

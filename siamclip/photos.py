@@ -37,7 +37,7 @@ class PhotoLoader:
         self._load = load
         self._room = cache_bytes
         self._cache: dict[int, np.ndarray] = {}
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(workers, "decode", initializer=_no_team_of_its_own)
 
     def __enter__(self) -> PhotoLoader:
         return self
@@ -72,6 +72,14 @@ class PhotoLoader:
             self._room -= photo.nbytes
             self._cache[index] = photo
         return photo
+
+
+def _no_team_of_its_own() -> None:
+    """Resizing is torch's; without this, each decoding thread would bring as many threads as there are cores, and
+    they would take turns with the network's."""
+    import torch
+
+    torch.set_num_threads(1)  # of the calling thread; the others keep theirs
 
 
 def _gathered(futures: list[Future[np.ndarray | None]]) -> tuple[np.ndarray, np.ndarray]:
