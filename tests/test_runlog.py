@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from config import TrainConfig, load
+from siamclip.errors import UserError
 from siamclip.runlog import RunLog
 from siamclip.yaml_settings import as_yaml
 
@@ -96,3 +98,17 @@ def test_nothing_half_written_stays(log: RunLog) -> None:
     log.close()
     names = {path.name for path in log.folder.iterdir() if not path.name.startswith("events.")}
     assert names == {"config.yaml", "skipped.csv", "history.csv", "training_curves.png"}
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"--log_dir .*cannot be written"):
+        RunLog(tmp_path / "file" / "run", 0)
+
+
+def test_a_log_folder_that_vanishes_is_an_error_of_the_user(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "run", 0)
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(UserError, match="--resume"):
+        log.settings("model: x")
+    log.close()
