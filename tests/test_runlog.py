@@ -111,4 +111,3 @@ def test_a_log_folder_that_vanishes_is_an_error_of_the_user(tmp_path: Path) -> N
     shutil.rmtree(tmp_path / "run")
     with pytest.raises(UserError, match="--resume"):
         log.settings("model: x")
-    log.close()
