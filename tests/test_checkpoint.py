@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import xxhash
@@ -223,7 +224,8 @@ def test_a_pickle_in_a_checkpoint_is_not_executed(checkpoint: Path, tmp_path: Pa
 
 
 def large(value: float) -> dict[str, dict[str, torch.Tensor]]:
-    return {"weights": {"a": torch.full((500_000,), value)}}
+    """Filled by NumPy: torch would use threads, which a forked child does not have, and wait for them for ever."""
+    return {"weights": {"a": torch.from_numpy(np.full(500_000, value, np.float32))}}
 
 
 def save_with_little_room(folder: Path) -> None:
