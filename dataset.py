@@ -22,6 +22,7 @@ import xxhash
 from config import DataSettings
 from siamclip.errors import UserError, printable
 from siamclip.image import IMAGE_EXTENSIONS, ImageError, content_hash, probe
+from siamclip.photo_folder import walk_once
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -113,21 +114,16 @@ def scan(root: Path, workers: int = 8) -> Collection:
 
 def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
     """Files below root. Links to folders are followed, but no folder is entered twice, so loops end."""
-    visited = set()
 
     def cannot_list(error: OSError) -> None:
         name = os.path.relpath(error.filename, root) if error.filename else "?"
         skipped.append(Skipped(name, f"folder cannot be listed ({error.strerror})"))
 
-    for folder, folders, files in os.walk(root, onerror=cannot_list, followlinks=True):
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in visited:
-            folders.clear()
-            skipped.append(Skipped(os.path.relpath(folder, root), "the same folder again, through a link"))
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        folders.sort()
-        yield from (Path(folder) / name for name in sorted(files))
+    def again(folder: str) -> None:
+        skipped.append(Skipped(os.path.relpath(folder, root), "the same folder again, through a link"))
+
+    for folder, _, files in walk_once(root, cannot_list, again):
+        yield from (Path(folder) / name for name in files)
 
 
 # -- split ----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from siamclip.image import IMAGE_EXTENSIONS
@@ -18,14 +19,28 @@ def photos_below(folder: Path) -> list[Path]:
     def cannot_list(error: OSError) -> None:
         raise error
 
-    found, entered = [], set()
-    for parent, folders, files in os.walk(folder, onerror=cannot_list, followlinks=True):
+    found = []
+    for parent, folders, files in walk_once(folder, cannot_list):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = (name for name in files if not name.startswith("."))
+        found += [Path(parent, name) for name in visible if Path(name).suffix.lower() in IMAGE_EXTENSIONS]
+    return found
+
+
+def walk_once(
+    root: Path, cannot_list: Callable[[OSError], None], again: Callable[[str], None] = lambda folder: None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk` in the order of the names, through links to folders, but into no folder twice, so that loops end.
+
+    `again` is told of a folder that was entered before, under its other name.
+    """
+    entered = set()
+    for parent, folders, files in os.walk(root, onerror=cannot_list, followlinks=True):
         status = Path(parent).stat()
         if (status.st_dev, status.st_ino) in entered:
             folders.clear()
+            again(parent)
             continue
         entered.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        visible = (name for name in sorted(files) if not name.startswith("."))
-        found += [Path(parent, name) for name in visible if Path(name).suffix.lower() in IMAGE_EXTENSIONS]
-    return found
+        folders.sort()
+        yield parent, folders, sorted(files)
