@@ -11,12 +11,14 @@ The comment above a field is its ``--help`` text.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from siamclip.errors import UserError
+from siamclip.setting_ranges import RANGES as RANGES
+from siamclip.setting_ranges import check as check
 from siamclip.yaml_settings import read_yaml
 
 
@@ -341,53 +343,3 @@ def resumed(saved: dict[str, Any], given: TrainConfig, argv: Sequence[str]) -> T
             raise UserError(f"--{name}: cannot change on --resume; leave it out, or start a new run")
     kept = {key: value for key, value in saved.items() if key not in MAY_CHANGE_ON_RESUME}
     return TrainConfig(**{**kept, **{key: getattr(given, key) for key in MAY_CHANGE_ON_RESUME}})
-
-
-def check(config: RuntimeSettings) -> None:
-    """Raise UserError for a value outside its range, before any long work starts."""
-    for name, inside, expected in RANGES:
-        value = getattr(config, name, None)
-        if value is not None and not inside(value):
-            raise UserError(f"--{name} {value}: must be {expected}")
-
-
-RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("margin", lambda x: 0 < x <= 2, "in (0, 2]: no two unit vectors are farther apart than 2"),
-    ("positive_margin", lambda x: 0 <= x < 2, "in [0, 2)"),
-    ("threshold", lambda x: 0 <= x <= 2, "in [0, 2], the range of distances between unit vectors"),
-    ("positive_ratio", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
-    ("val_ratio", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
-    ("test_ratio", lambda x: 0 <= x < 1, "in [0, 1)"),
-    ("samples_per_class", lambda x: x >= 2, "at least 2"),
-    ("val_pairs_per_class", lambda x: x >= 2, "at least 2"),
-    ("photos_per_class", lambda x: x >= 2, "at least 2"),
-    ("hard_pool", lambda x: x >= 1, "at least 1"),
-    ("batch_size", lambda x: x >= 1, "at least 1"),
-    ("num_epochs", lambda x: x >= 1, "at least 1"),
-    ("image_size", lambda x: 16 <= x <= 2048, "from 16 to 2048 pixels"),
-    ("learning_rate", lambda x: x > 0, "above 0"),
-    ("weight_decay", lambda x: x >= 0, "0 or more"),
-    ("warmup_epochs", lambda x: x >= 0, "0 or more"),
-    ("layer_decay", lambda x: 0 < x <= 1, "in (0, 1]"),
-    ("clip_norm", lambda x: x >= 0, "0 or more"),
-    ("accumulation_steps", lambda x: x >= 1, "at least 1"),
-    ("early_stopping_patience", lambda x: x >= 0, "0 or more"),
-    ("min_delta", lambda x: x >= 0, "0 or more"),
-    ("freeze_blocks", lambda x: x >= 0, "0 or more"),
-    ("num_workers", lambda x: x >= 1, "at least 1"),
-    ("cache_gb", lambda x: x >= 0, "0 or more"),
-    ("save_every", lambda x: x >= 1, "at least 1"),
-    ("save_every_minutes", lambda x: x > 0, "above 0"),
-    ("flip_probability", lambda x: 0 <= x <= 1, "in [0, 1]"),
-    ("brightness", lambda x: 0 <= x <= 1, "in [0, 1]"),
-    ("contrast", lambda x: 0 <= x <= 1, "in [0, 1]"),
-    ("random_crop", lambda x: 0 <= x < 1, "in [0, 1)"),
-    ("random_erasing", lambda x: 0 <= x <= 1, "in [0, 1]"),
-    ("plate_mask_probability", lambda x: 0 <= x <= 1, "in [0, 1]"),
-    ("target_far", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
-    ("bootstrap_replicates", lambda x: x >= 0, "0 or more"),
-    ("max_negative_pairs", lambda x: x >= 1, "at least 1"),
-    ("doubt_below", lambda x: 0.5 <= x <= 1, "in [0.5, 1]"),
-    ("top_k", lambda x: x >= 1, "at least 1"),
-    ("seed", lambda x: 0 <= x < 2**32, "from 0 to 4294967295"),
-)

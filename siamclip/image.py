@@ -15,6 +15,7 @@ import os
 import stat
 import warnings
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -70,6 +71,20 @@ _UPRIGHT = {
 _SWAPS_SIDES = frozenset((5, 6, 7, 8))
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its image: format and mode as Pillow names them, upright size in pixels at full scale."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    frames: int  # 1 for a still image
+    orientation: int  # EXIF, 1-8
+    has_alpha: bool
+    has_profile: bool  # an embedded ICC profile, which the decoder ignores
+
+
 class ImageError(Exception):
     """An image cannot be read: `reason` in English, `source` its path or a description of the object."""
 
@@ -91,26 +106,45 @@ def decode(source: ImageSource, min_side: int | None = None, max_pixels: int = M
     full size.
     Raises ImageError for whatever cannot be read, and for more than `max_pixels` before any pixel is decoded.
     """
-    return decode_with_size(source, min_side, max_pixels)[0]
+    return decode_with_header(source, min_side, max_pixels)[0]
 
 
 def decode_with_size(
     source: ImageSource, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """`decode`, and the upright (width, height) that the image has at full scale."""
+    rgb, header = decode_with_header(source, min_side, max_pixels)
+    return rgb, (header.width, header.height)
+
+
+def decode_with_header(
+    source: ImageSource, min_side: int | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, Header]:
+    """`decode`, and what the file says of the image."""
     if min_side is not None and min_side < 1:
         raise ValueError(f"min_side must be at least 1, not {min_side}")
     try:
         with _open_stream(source) as stream:
             image = _read_header(stream, max_pixels)
-            width, height = image.size
+            mode, (width, height) = image.mode, image.size
+            frames = _frames(image)
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
             image.load()
             orientation = _orientation(image)
             if orientation in _SWAPS_SIDES:
                 width, height = height, width
-            return np.array(_upright(_as_rgb(image), orientation)), (width, height)
+            header = Header(
+                str(image.format),
+                mode,
+                width,
+                height,
+                frames,
+                orientation,
+                bool(image.has_transparency_data),
+                "icc_profile" in image.info,
+            )
+            return np.array(_upright(_as_rgb(image), orientation)), header
     except Exception as error:  # a damaged file makes Pillow raise anything from KeyError to zlib.error
         raise ImageError(_reason(error), _describe(source)) from error
 
@@ -178,6 +212,14 @@ def _read_header(stream: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
                 raise ValueError(f"{image.width} x {image.height} is over the limit of {max_pixels:,} pixels")
             return image
     raise ValueError("not a JPEG, PNG, BMP, WebP, TIFF or GIF file")
+
+
+def _frames(image: ImageFile.ImageFile) -> int:
+    """Only of formats that hold animations or pages: a damaged second frame is no reason to lose the first."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:
+        return 1
 
 
 def _orientation(image: Image.Image) -> int:

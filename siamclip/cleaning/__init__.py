@@ -1,0 +1,1 @@
+"""Cleaning a collection: scan once, ask many times, look, apply, undo."""

@@ -1,0 +1,1 @@
+"""Finders of strangers and wrong labels among embeddings."""

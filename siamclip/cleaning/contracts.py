@@ -1,0 +1,151 @@
+"""What the parts of cleaning hand to each other.
+
+    image scorer   RGB image -> one value a column                      runs in the scan, on one shared decode
+    method         Photos -> Findings or Pairs                          runs on the scanned table
+
+Every photo is a row of `Photos`; findings and pairs name photos by their row. Whether a photo goes or stays is
+decided once, for all methods together, in `decide.py`: no method removes anything by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from siamclip.errors import UserError
+
+NO_GROUP = -1
+NO_LABEL = -1
+
+
+@dataclass
+class Photos:
+    """The scanned files, one row a file, in the order of their paths. Rows of unreadable files are there too.
+
+    `columns` holds what the image scorers found (see catalogue.py), one entry a row. Where a file could not be
+    read, floats are NaN, integers 0, hashes 0 and text is empty: ask `readable` first.
+    """
+
+    root: Path
+    paths: list[str]  # relative to root, with forward slashes
+    content: np.ndarray  # (N,) "S32": xxh3-128 of the bytes in hexadecimal; empty where even that failed
+    bytes: np.ndarray  # (N,) int64: file size
+    errors: list[str]  # why a file could not be read; "" where it could
+    labels: np.ndarray  # (N,) int64 index into `identities`, NO_LABEL where the collection is flat
+    identities: list[str]
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    embeddings: np.ndarray | None = None  # (N, D) float32 unit vectors, NaN where unknown
+    embedder: str = ""  # its name
+    # Rows of an archive (--new-against): they are compared with the new photos but neither with each other nor
+    # removed. All False otherwise.
+    archived: np.ndarray | None = None
+    sides: np.ndarray | None = None  # (N,) int8: 0 train, 1 validation, 2 test; None where there is no split
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def readable(self) -> np.ndarray:
+        """(N,) bool."""
+        return np.array([not error for error in self.errors], dtype=bool)
+
+    @property
+    def is_archived(self) -> np.ndarray:
+        """(N,) bool."""
+        return np.zeros(len(self), bool) if self.archived is None else self.archived
+
+    def column(self, name: str) -> np.ndarray:
+        """(N, ...) values. Raises UserError for one that the scan did not compute."""
+        if name not in self.columns:
+            raise UserError(f"the scan holds no {name!r}; scan again with the scorer that gives it (see methods)")
+        return self.columns[name]
+
+    def vectors(self) -> np.ndarray:
+        """`embeddings`; raises UserError where the scan has none."""
+        if self.embeddings is None:
+            raise UserError("the scan holds no embeddings; scan again with --embedder newest, or a model's name")
+        return self.embeddings
+
+    def file(self, row: int) -> Path:
+        return self.root / self.paths[row]
+
+
+@dataclass
+class Findings:
+    """What one method says of some photos: arrays of equal length, one entry a finding.
+
+    `score` is in the method's own unit. `flagged`: something is wrong with the photo; entries that are not
+    flagged are there for context (the keeper of a group). `keep`: False proposes to remove the photo.
+    `related` is the row of the photo that the finding speaks of beside its own (the keeper of its group, the
+    nearest photo of the better label), or -1. `group` numbers the members of one group, or NO_GROUP.
+    """
+
+    method: str
+    rows: np.ndarray  # (K,) int64
+    score: np.ndarray  # (K,) float64
+    flagged: np.ndarray  # (K,) bool
+    reason: list[str]
+    group: np.ndarray  # (K,) int64
+    keep: np.ndarray  # (K,) bool
+    related: np.ndarray  # (K,) int64
+    # What the method chose from the data, or found out about itself (eps, clusters, recall of an index ...):
+    # written beside the results and shown in the report.
+    notes: dict[str, str | float | int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass
+class Pairs:
+    """Pairs of photos that one method holds for copies of each other: rows first < second, no pair twice.
+
+    `distance` is in the method's own unit, lower is more alike. `inliers`: geometrically consistent matches,
+    -1 where none were counted.
+    """
+
+    method: str
+    first: np.ndarray  # (P,) int64
+    second: np.ndarray  # (P,) int64
+    distance: np.ndarray  # (P,) float32
+    inliers: np.ndarray | None = None  # (P,) int32
+    notes: dict[str, str | float | int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def findings(
+    method: str,
+    rows: Sequence[int] | np.ndarray,
+    score: Sequence[float] | np.ndarray,
+    reason: Sequence[str],
+    flagged: bool | np.ndarray = True,
+    keep: bool | np.ndarray = False,
+    group: int | np.ndarray = NO_GROUP,
+    related: int | np.ndarray = -1,
+    notes: Mapping[str, str | float | int] | None = None,
+) -> Findings:
+    """`Findings` with single values repeated for every row, and the types as the contract says."""
+    rows = np.asarray(rows, np.int64).reshape(-1)
+    number = len(rows)
+    if len(reason) != number or len(np.asarray(score)) != number:
+        raise ValueError(f"{method}: {number} rows, {len(reason)} reasons, {len(np.asarray(score))} scores")
+
+    def repeated(value: bool | int | np.ndarray, dtype: type) -> np.ndarray:
+        return np.broadcast_to(np.asarray(value, dtype), (number,)).copy()
+
+    return Findings(
+        method,
+        rows,
+        np.asarray(score, np.float64),
+        repeated(flagged, np.bool_),
+        list(reason),
+        repeated(group, np.int64),
+        repeated(keep, np.bool_),
+        repeated(related, np.int64),
+        dict(notes or {}),
+    )

@@ -1,0 +1,1 @@
+"""Finders of duplicates: hashes, embeddings, geometry; and what is done with the pairs they find."""

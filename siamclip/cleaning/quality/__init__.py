@@ -1,0 +1,1 @@
+"""Scorers of one image: integrity, size, sharpness, exposure, no-reference quality."""
