@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from siamclip.errors import UserError
-from siamclip.setting_ranges import RANGES as RANGES
-from siamclip.setting_ranges import check as check
 from siamclip.yaml_settings import read_yaml
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from config import EvaluateConfig, check, load
+from config import EvaluateConfig, load
 from dataset import Collection, check_usable, plate_of, scan
 from siamclip import checkpoint, plots, report
 from siamclip.errors import UserError, exit_on_user_error
@@ -54,6 +54,7 @@ from siamclip.evaluation.files import claim_folder, write_comparison, write_metr
 from siamclip.memory import reuse_large_buffers
 from siamclip.metrics.verification import confusion
 from siamclip.pairs import all_pairs
+from siamclip.setting_ranges import check
 from siamclip.yaml_settings import as_yaml
 
 if TYPE_CHECKING:

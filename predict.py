@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
-from config import PredictConfig, TrainConfig, check, load
+from config import PredictConfig, TrainConfig, load
 from siamclip.answers import answer_fields, as_json, basis_fields, basis_lines, pair_lines, percent, progress, row_line
 from siamclip.errors import UserError, exit_on_user_error, printable
 from siamclip.image import IMAGE_EXTENSIONS, ImageError, decode, probe
@@ -34,6 +34,7 @@ from siamclip.judge import Comparison, Judge, judge_of_checkpoint
 from siamclip.memory import reuse_large_buffers
 from siamclip.pair_table import PairTable, replacing
 from siamclip.photo_folder import photos_below
+from siamclip.setting_ranges import check
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from config import TrainConfig, check, load, resumed
+from config import TrainConfig, load, resumed
 from siamclip.errors import UserError, exit_on_user_error
 
 if __name__ == "__main__":  # --help and mistyped flags are answered before torch takes its seconds to load

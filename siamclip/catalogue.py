@@ -163,7 +163,7 @@ def load_target(target: str) -> Callable[..., Any]:
 def settings_of(name: str) -> dict[str, inspect.Parameter]:
     """Setting -> parameter (default and annotation) of a method."""
     parameters = inspect.signature(load_target(METHODS[name].target), eval_str=True).parameters
-    return {key: value for key, value in list(parameters.items())[1:]}
+    return dict(list(parameters.items())[1:])
 
 
 def chosen(names: Iterable[str]) -> list[Method]:

@@ -17,16 +17,15 @@ from hypothesis import strategies as st
 
 from config import (
     MAY_CHANGE_ON_RESUME,
-    RANGES,
     EvaluateConfig,
     PredictConfig,
     TrainConfig,
-    check,
     load,
     recipe_settings,
     resumed,
 )
 from siamclip.errors import UserError
+from siamclip.setting_ranges import RANGES, check
 from siamclip.yaml_settings import as_yaml
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,7 +20,7 @@ class Decoded:
 
     @cached_property
     def gray(self) -> np.ndarray:
-        """uint8 (H, W): 0.299 R + 0.587 G + 0.114 B in OpenCV's rounding, as the literature's sharpness formulas use."""
+        """uint8 (H, W): 0.299 R + 0.587 G + 0.114 B in OpenCV's rounding: the sharpness formulas' input."""
         return cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
 
     @cached_property
