@@ -11,6 +11,7 @@ import sys
 
 from config import TrainConfig, load, resumed
 from siamclip.errors import UserError, exit_on_user_error
+from siamclip.setting_ranges import check
 
 if __name__ == "__main__":  # --help and mistyped flags are answered before torch takes its seconds to load
     with exit_on_user_error():
