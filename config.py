@@ -11,13 +11,11 @@ The comment above a field is its ``--help`` text.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from siamclip.errors import UserError
-from siamclip.yaml_settings import read_yaml
+from siamclip import command_line
 
 
 @dataclass
@@ -61,7 +59,6 @@ class TrainConfig(DataSettings, RuntimeSettings):
     recipe: Literal["baseline", "strong"] = "baseline"
 
     # -- model ----------------------------------------------------------------------------------------------
-
     # An OpenAI CLIP name (ViT-B/32, ViT-B/16, ViT-L/14, RN50, ...), an open_clip "architecture:tag",
     # "resnet50", or "efficientnet-lite0".
     model: str = "ViT-B/32"
@@ -81,7 +78,6 @@ class TrainConfig(DataSettings, RuntimeSettings):
     cache_gb: float = 2.0
 
     # -- pairs ----------------------------------------------------------------------------------------------
-
     # Pairs per identity and epoch, drawn anew each epoch.
     samples_per_class: int = 20
     # Negatives: from any other identity, or from the nearest ones under the current embeddings.
@@ -95,7 +91,6 @@ class TrainConfig(DataSettings, RuntimeSettings):
     photos_per_class: int = 4
 
     # -- augmentation (training only) -----------------------------------------------------------------------
-
     # Mirror photos. It mirrors the plate's text too: switch it off where that matters.
     flip: bool = True
     # Share of the photos that are mirrored.
@@ -118,7 +113,6 @@ class TrainConfig(DataSettings, RuntimeSettings):
     plate_mask_probability: float = 1.0
 
     # -- loss -----------------------------------------------------------------------------------------------
-
     # "contrastive", or by name from pytorch-metric-learning: see siamclip/losses.py.
     loss: str = "contrastive"
     # Pairs of different identities are pushed apart up to this distance, in (0, 2].
@@ -127,7 +121,6 @@ class TrainConfig(DataSettings, RuntimeSettings):
     positive_margin: float = 0.0
 
     # -- optimisation ---------------------------------------------------------------------------------------
-
     # Pairs in a batch (photos, with batching "identities"); of each process, if there are several.
     batch_size: int = 32
     # Passes over the drawn pairs (the photos, with batching "identities").
@@ -155,13 +148,10 @@ class TrainConfig(DataSettings, RuntimeSettings):
     # After training, blend pretrained and fine-tuned weights as validation likes best (WiSE-FT).
     wise_ft: bool = True
 
-    # -- the decision ---------------------------------------------------------------------------------------
-
     # The fixed distance at which the accuracy in the training log is stated. The one that validation prefers is
     # stored in the checkpoint, and predict.py and evaluate.py use that one.
     threshold: float = 0.5
 
-    # -- output ---------------------------------------------------------------------------------------------
     # Where history, curves, TensorBoard files and the effective settings go.
     log_dir: str = "logs"
     # Name of the run; by default the model and the time.
@@ -279,7 +269,119 @@ class PredictConfig(RuntimeSettings):
     embedding_cache: str | None = ".siamclip_cache"
 
 
-Settings = TypeVar("Settings", TrainConfig, EvaluateConfig, PredictConfig)
+@dataclass
+class CleanScanConfig:
+    # The collection: a folder of class folders, or a flat one. May also stand without its flag.
+    data: str = "output1"
+    # Folder of the run: what the scan finds, the findings, the report, the quarantine.
+    out: str = "clean_run"
+    # Processes that read and decode (0: one a core).
+    processes: int = 0
+    # Read every file again, even where size and time are those of the last scan.
+    reread: bool = False
+    # A model or checkpoint, as in predict.py, for the methods that need embeddings; "none" for no embeddings;
+    # "auto" takes the newest checkpoint if there is one, and says which.
+    embedder: str = "auto"
+    # A local weights file for a model, as in training.
+    weights: str | None = None
+    # Where "newest" and "auto" look for checkpoints.
+    checkpoint_dir: str = "checkpoints"
+    # Of the embedder, as in training.
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    # Photos encoded at once.
+    batch_size: int = 64
+    # Perceptual hashes of the turned and mirrored photo too: copies are then found in all eight orientations with
+    # --set phash.orientations=true.
+    orientations: bool = False
+    # No-reference quality: brisque (needs the brisque package) or any metric of pyiqa.
+    iqa: tuple[str, ...] = ()
+    # Weights of these metrics, in their order, where they shall not be downloaded.
+    iqa_weights: tuple[str, ...] = ()
+    # The run of an archive: new photos are compared with each other and with it, the archive not with itself.
+    new_against: str | None = None
+
+
+@dataclass
+class CleanFindConfig:
+    # Methods, families of methods, "default" or "all": see `python clean.py methods`.
+    methods: tuple[str, ...] = ("default",)
+    # Settings of methods, as in laplacian.threshold=80 phash.threshold=8.
+    set: tuple[str, ...] = ()
+    # "classes": one folder an identity; "sides": train, val and test above these; "flat": no identities.
+    layout: Literal["classes", "sides", "flat"] = "classes"
+    # Look for leaks across the split that train.py would make of the folder, with the three settings below.
+    check_split: bool = False
+    # As in training.
+    val_ratio: float = 0.15
+    test_ratio: float = 0.15
+    # Of the split, and of whatever draws at random.
+    seed: int = 42
+    # Folders whose photos are kept before others, in this order.
+    protected: tuple[str, ...] = ()
+    # No identity is left with fewer photos than this by what is proposed.
+    min_per_class: int = 2
+    # Smallest cosine at which two photos of one identity are the same view. Likeness below it is what the network
+    # learns from.
+    same_view: float = 0.99
+    # Compare local features of the pairs that are near a threshold.
+    verify: bool = True
+    # Matching local features from which two photos are copies.
+    min_inliers: int = 25
+    # Decisions of another run ("not duplicates") to respect here.
+    not_duplicates: str | None = None
+
+
+@dataclass
+class CleanReportConfig:
+    # MB of thumbnails inside the page; photos beyond it are shown from their files.
+    thumbnails_mb: float = 60.0
+
+
+@dataclass
+class CleanRunConfig(CleanReportConfig, CleanFindConfig, CleanScanConfig):
+    """Scan, find and report in one go."""
+
+
+@dataclass
+class CleanApplyConfig:
+    # Do it. Without this flag nothing is moved: what would be moved is listed.
+    yes: bool = False
+    # Only what these methods propose to remove.
+    methods: tuple[str, ...] = ("all",)
+    # The decisions that the report exported: they win over the proposals.
+    decisions: str | None = None
+    # Where removed photos go; by default the run's folder "quarantine".
+    quarantine: str | None = None
+    # Write the cleaned collection into this folder instead, and leave the original as it is.
+    export: str | None = None
+    # Hard links cost no space but need the same file system.
+    export_mode: Literal["hardlink", "copy"] = "hardlink"
+
+
+@dataclass
+class CleanUndoConfig:
+    # Take back only the last apply.
+    last: bool = False
+
+
+@dataclass
+class CleanCalibrateConfig:
+    # The method whose threshold is in question: semantic or one of the hashes.
+    method: str = "phash"
+    # Pairs to ask about.
+    pairs: int = 100
+    # Answers in JSON, from the page that this command writes; without it, questions are asked here.
+    answers: str | None = None
+    # The share of found pairs that are to be copies.
+    precision: float = 0.99
+    # Draws the pairs.
+    seed: int = 42
+    # As in find.
+    layout: Literal["classes", "sides", "flat"] = "classes"
+
+
+Settings = TypeVar("Settings")
 
 
 def load(config_type: type[Settings], argv: Sequence[str] | None = None, description: str | None = None) -> Settings:
@@ -287,57 +389,13 @@ def load(config_type: type[Settings], argv: Sequence[str] | None = None, descrip
 
     Exits with code 2 on a flag that does not exist or does not parse; raises UserError on a bad YAML file.
     """
-    import tyro
 
-    argv = list(sys.argv[1:] if argv is None else argv)
-    yaml_path, argv = _take_flag(argv, "config")
-    settings: dict[str, Any] = {}
-    from_yaml = read_yaml(Path(yaml_path), config_type) if yaml_path else {}
-    if config_type is TrainConfig:
-        recipe, model = (
-            _take_flag(argv, name)[0] or from_yaml.get(name, getattr(TrainConfig, name)) for name in ("recipe", "model")
-        )
-        settings.update(recipe_settings(recipe, model))
-    settings.update(from_yaml)
-    try:
-        return tyro.cli(
-            config_type,
-            args=argv,
-            default=config_type(**settings),
-            description=f"{description or ''}\n\n--config FILE reads settings from a YAML file; flags win over it.",
-            use_underscores=True,
-        )
-    except SystemExit as stop:
-        raise SystemExit(0 if stop.code in (0, None) else 2) from None
+    argv = sys.argv[1:] if argv is None else argv
+    if config_type is not TrainConfig:
+        return command_line.parse(config_type, argv, description)
+    chosen = ("recipe", "model")
 
+    def preset(given: Mapping[str, Any]) -> dict[str, Any]:
+        return recipe_settings(*(given.get(name, getattr(TrainConfig, name)) for name in chosen))
 
-def _take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
-    """The value of ``--name VALUE`` or ``--name=VALUE``, and the arguments without it."""
-    for i, argument in enumerate(argv):
-        if argument == f"--{name}":
-            if i + 1 == len(argv):
-                raise UserError(f"--{name}: a value is missing")
-            return argv[i + 1], argv[:i] + argv[i + 2 :]
-        if argument.startswith(f"--{name}="):
-            return argument.split("=", 1)[1], argv[:i] + argv[i + 1 :]
-    return None, argv
-
-
-# What may differ between a run and its continuation: nothing that the weights depend on.
-MAY_CHANGE_ON_RESUME = frozenset(
-    ("resume", "run_name", "device", "num_workers", "cache_gb", "checkpoint_dir", "log_dir", "save_every_minutes")
-)
-
-
-def resumed(saved: dict[str, Any], given: TrainConfig, argv: Sequence[str]) -> TrainConfig:
-    """The settings of a run that goes on: those it was started with, and what may change of those given now.
-
-    Raises UserError for a flag that would change the outcome: it would be neither the old run nor the new one.
-    """
-    for argument in argv:
-        name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
-        name = name.removeprefix("no_") if name not in saved else name
-        if argument.startswith("--") and name not in MAY_CHANGE_ON_RESUME:
-            raise UserError(f"--{name}: cannot change on --resume; leave it out, or start a new run")
-    kept = {key: value for key, value in saved.items() if key not in MAY_CHANGE_ON_RESUME}
-    return TrainConfig(**{**kept, **{key: getattr(given, key) for key in MAY_CHANGE_ON_RESUME}})
+    return command_line.parse(config_type, argv, description, preset, chosen)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 
-from config import TrainConfig, load, resumed
+from config import TrainConfig, load
+from siamclip.command_line import resumed
 from siamclip.errors import UserError, exit_on_user_error
 from siamclip.setting_ranges import check
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -41,6 +42,9 @@ def _checked(path: Path, key: str, value: Any, hint: Any) -> Any:
             raise UserError(f"--config {path}: {key} must be one of {', '.join(map(str, allowed))}, not {value!r}")
         return value
     if str(hint).startswith("tuple"):
+        if isinstance(value, dict) and all(isinstance(inner, dict) for inner in value.values()):
+            # two levels of names stand for the flag's texts: {laplacian: {threshold: 80}} is laplacian.threshold=80
+            return tuple(f"{a}.{b}={_flag_text(v)}" for a, inner in value.items() for b, v in inner.items())
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise UserError(f"--config {path}: {key} must be a list of names, not {value!r}")
         return tuple(value)
@@ -58,6 +62,10 @@ def _checked(path: Path, key: str, value: Any, hint: Any) -> Any:
             return value
     names = " or ".join(t.__name__ for t in allowed if t is not type(None))
     raise UserError(f"--config {path}: {key} must be {names}, not {value!r}")
+
+
+def _flag_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def as_yaml(config: Any) -> str:

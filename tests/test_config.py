@@ -16,14 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import (
-    MAY_CHANGE_ON_RESUME,
     EvaluateConfig,
     PredictConfig,
     TrainConfig,
     load,
     recipe_settings,
-    resumed,
 )
+from siamclip.command_line import MAY_CHANGE_ON_RESUME, resumed
 from siamclip.errors import UserError
 from siamclip.setting_ranges import RANGES, check
 from siamclip.yaml_settings import as_yaml

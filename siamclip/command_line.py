@@ -1,0 +1,74 @@
+"""A dataclass of settings from a YAML file and flags, and what may change when a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from siamclip.errors import UserError
+from siamclip.yaml_settings import read_yaml
+
+Settings = TypeVar("Settings")
+
+# What may differ between a run and its continuation: nothing that the weights depend on.
+MAY_CHANGE_ON_RESUME = frozenset(
+    ("resume", "run_name", "device", "num_workers", "cache_gb", "checkpoint_dir", "log_dir", "save_every_minutes")
+)
+
+
+def parse(
+    config_type: type[Settings],
+    argv: Sequence[str],
+    description: str | None = None,
+    preset: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda given: {},
+    depends_on: Sequence[str] = (),
+) -> Settings:
+    """The dataclass's own defaults, then `preset`, then the YAML file of ``--config``, then the flags.
+
+    `preset` is given what the YAML file says, and of the flags `depends_on`, as text. Exits with code 2 on a flag that does
+    not exist or does not parse; raises UserError on a bad YAML file.
+    """
+    import tyro
+
+    arguments = list(argv)
+    yaml_path, arguments = take_flag(arguments, "config")
+    from_yaml = read_yaml(Path(yaml_path), config_type) if yaml_path else {}
+    flags = {name: value for name in depends_on if (value := take_flag(arguments, name)[0])}
+    try:
+        return tyro.cli(
+            config_type,
+            args=arguments,
+            default=config_type(**{**preset(from_yaml | flags), **from_yaml}),
+            description=f"{description or ''}\n\n--config FILE reads settings from a YAML file; flags win over it.",
+            use_underscores=True,
+        )
+    except SystemExit as stop:
+        raise SystemExit(0 if stop.code in (0, None) else 2) from None
+
+
+def take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of ``--name VALUE`` or ``--name=VALUE``, and the arguments without it. UserError without a value."""
+    for i, argument in enumerate(argv):
+        if argument == f"--{name}":
+            if i + 1 == len(argv):
+                raise UserError(f"--{name}: a value is missing")
+            return argv[i + 1], argv[:i] + argv[i + 2 :]
+        if argument.startswith(f"--{name}="):
+            return argument.split("=", 1)[1], argv[:i] + argv[i + 1 :]
+    return None, argv
+
+
+def resumed(saved: Mapping[str, Any], given: Settings, argv: Sequence[str]) -> Settings:
+    """The settings of a run that goes on: those it was started with, and what may change of those given now.
+
+    Raises UserError for a flag that would change the outcome: it would be neither the old run nor the new one.
+    """
+    for argument in argv:
+        name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
+        name = name.removeprefix("no_") if name not in saved else name
+        if argument.startswith("--") and name not in MAY_CHANGE_ON_RESUME:
+            raise UserError(f"--{name}: cannot change on --resume; leave it out, or start a new run")
+    kept = {key: value for key, value in saved.items() if key not in MAY_CHANGE_ON_RESUME}
+    return replace(given, **kept)  # type: ignore[type-var]
