@@ -187,7 +187,7 @@ STRONG_BY_MODEL: dict[str, dict[str, Any]] = {
 }
 
 
-def recipe_settings(recipe: str, model: str) -> dict[str, Any]:
+def recipe_settings(recipe: str = TrainConfig.recipe, model: str = TrainConfig.model) -> dict[str, Any]:
     """What a recipe changes for a model; nothing for a recipe that does not exist (the parser refuses it)."""
     settings = dict(RECIPES.get(recipe, {}))
     if recipe == "strong":
@@ -393,9 +393,6 @@ def load(config_type: type[Settings], argv: Sequence[str] | None = None, descrip
     argv = sys.argv[1:] if argv is None else argv
     if config_type is not TrainConfig:
         return command_line.parse(config_type, argv, description)
-    chosen = ("recipe", "model")
-
-    def preset(given: Mapping[str, Any]) -> dict[str, Any]:
-        return recipe_settings(*(given.get(name, getattr(TrainConfig, name)) for name in chosen))
-
-    return command_line.parse(config_type, argv, description, preset, chosen)
+    return command_line.parse(
+        config_type, argv, description, lambda given: recipe_settings(**given), ("recipe", "model")
+    )

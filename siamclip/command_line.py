@@ -27,8 +27,8 @@ def parse(
 ) -> Settings:
     """The dataclass's own defaults, then `preset`, then the YAML file of ``--config``, then the flags.
 
-    `preset` is given what the YAML file says, and of the flags `depends_on`, as text. Exits with code 2 on a flag that does
-    not exist or does not parse; raises UserError on a bad YAML file.
+    `preset` is given those of the settings `depends_on` that the YAML file or a flag sets. Exits with code 2 on a flag
+    that does not exist or does not parse; raises UserError on a bad YAML file.
     """
     import tyro
 
@@ -36,11 +36,12 @@ def parse(
     yaml_path, arguments = take_flag(arguments, "config")
     from_yaml = read_yaml(Path(yaml_path), config_type) if yaml_path else {}
     flags = {name: value for name in depends_on if (value := take_flag(arguments, name)[0])}
+    decisive = {name: value for name, value in (from_yaml | flags).items() if name in depends_on}
     try:
         return tyro.cli(
             config_type,
             args=arguments,
-            default=config_type(**{**preset(from_yaml | flags), **from_yaml}),
+            default=config_type(**{**preset(decisive), **from_yaml}),
             description=f"{description or ''}\n\n--config FILE reads settings from a YAML file; flags win over it.",
             use_underscores=True,
         )
