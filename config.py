@@ -11,7 +11,7 @@ The comment above a field is its ``--help`` text.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -393,6 +393,4 @@ def load(config_type: type[Settings], argv: Sequence[str] | None = None, descrip
     argv = sys.argv[1:] if argv is None else argv
     if config_type is not TrainConfig:
         return command_line.parse(config_type, argv, description)
-    return command_line.parse(
-        config_type, argv, description, lambda given: recipe_settings(**given), ("recipe", "model")
-    )
+    return command_line.parse(config_type, argv, description, recipe_settings, ("recipe", "model"))

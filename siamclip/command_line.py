@@ -22,7 +22,7 @@ def parse(
     config_type: type[Settings],
     argv: Sequence[str],
     description: str | None = None,
-    preset: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda given: {},
+    preset: Callable[..., Mapping[str, Any]] = dict,
     depends_on: Sequence[str] = (),
 ) -> Settings:
     """The dataclass's own defaults, then `preset`, then the YAML file of ``--config``, then the flags.
@@ -41,7 +41,7 @@ def parse(
         return tyro.cli(
             config_type,
             args=arguments,
-            default=config_type(**{**preset(decisive), **from_yaml}),
+            default=config_type(**{**preset(**decisive), **from_yaml}),
             description=f"{description or ''}\n\n--config FILE reads settings from a YAML file; flags win over it.",
             use_underscores=True,
         )
