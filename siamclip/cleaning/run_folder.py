@@ -1,0 +1,191 @@
+"""The RUN folder: where each result of cleaning one collection lies, and the lock that keeps two processes apart.
+
+RUN/siamclip-run.json     format, and the collection that the RUN belongs to; a scan of another collection
+                          takes no photos out of a folder that holds this file
+RUN/scan/                 what the scan saw: see inventory.py and parts.py
+RUN/findings.parquet ...  what the other steps wrote
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from siamclip.checkpoint import write_atomically
+from siamclip.errors import UserError, printable
+
+FORMAT = 1
+MARKER = "siamclip-run.json"
+_LOCK = ".lock"
+# Windows keeps others from reading the locked byte, so it lies far behind the text that says who holds the lock.
+_LOCKED_BYTE = 1 << 30
+
+
+class RunFolder:
+    """The paths below one RUN folder. Nothing is read or written before a method is called."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def marker(self) -> Path:
+        return self.path / MARKER
+
+    @property
+    def scan(self) -> Path:
+        """Folder: files.parquet, state.json, parts/ and embeddings/."""
+        return self.path / "scan"
+
+    @property
+    def files(self) -> Path:
+        return self.scan / "files.parquet"
+
+    @property
+    def scan_state(self) -> Path:
+        return self.scan / "state.json"
+
+    @property
+    def parts(self) -> Path:
+        return self.scan / "parts"
+
+    @property
+    def embeddings(self) -> Path:
+        return self.scan / "embeddings"
+
+    @property
+    def findings(self) -> Path:
+        return self.path / "findings.parquet"
+
+    @property
+    def findings_csv(self) -> Path:
+        return self.path / "findings.csv"
+
+    @property
+    def pairs(self) -> Path:
+        return self.path / "pairs.parquet"
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "settings.yaml"
+
+    @property
+    def notes(self) -> Path:
+        return self.path / "notes.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def quarantine(self) -> Path:
+        """Folder of the photos that `apply` moved, below it as they lay below the collection's root."""
+        return self.path / "quarantine"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def not_duplicates(self) -> Path:
+        return self.path / "not_duplicates.json"
+
+    @property
+    def decisions(self) -> Path:
+        return self.path / "decisions.json"
+
+    def create(self, root: Path) -> None:
+        """Make this the RUN of the collection `root`, or find that it is. Raises UserError where it cannot be."""
+        root = root.resolve()
+        if self.path.resolve() == root:
+            raise UserError(f"--out {self.path}: is the collection itself; give a folder of its own for the results")
+        if self.marker.exists():
+            if self.root != root:
+                raise UserError(
+                    f"--out {self.path}: holds the scan of {self.root}, not of {root}; give another --out for {root}"
+                )
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"format": FORMAT, "root": str(root)}, indent=1)
+            write_atomically(self.marker, text.encode())
+        except OSError as error:
+            raise UserError(
+                f"--out {self.path}: cannot be written ({error.strerror}); give a folder that can"
+            ) from None
+
+    @property
+    def root(self) -> Path:
+        """The collection that this RUN belongs to. Raises UserError where this is no RUN folder that can be read."""
+        return Path(self._marker()["root"])
+
+    def _marker(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.marker.read_bytes())
+        except FileNotFoundError:
+            raise UserError(f"{self.path}: is not a RUN folder (no {MARKER}); python clean.py scan makes one") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.marker}: cannot be read ({error}); scan into another RUN folder") from None
+        if not isinstance(content, dict) or not isinstance(content.get("root"), str):
+            raise UserError(f"{self.marker}: is damaged; scan into another RUN folder")
+        if content.get("format") != FORMAT:
+            raise UserError(
+                f"{self.path}: was written in format {content.get('format')}, this version reads {FORMAT}; "
+                "use the version that wrote it, or scan into another RUN folder"
+            )
+        return content
+
+    @contextmanager
+    def lock(self, doing: str = "cleaning") -> Iterator[None]:
+        """Hold the RUN for this process alone. Raises UserError where another process holds it.
+
+        The lock is the operating system's: it ends with the process that holds it, however that ends. `doing` is
+        what the other process is told.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be locked ({error.strerror}); the folder must be writable") from None
+        try:
+            if not _locked(descriptor):
+                holder = os.read(descriptor, 200).decode("utf-8", "replace") or "another process"
+                raise UserError(f"{self.path}: is in use by {printable(holder)}; wait until it is done")
+            with contextlib.suppress(OSError):  # a full disk: the name of the holder is lost, the lock holds
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} ({doing})".encode())
+            yield
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)  # which releases the lock
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _locked(descriptor: int) -> bool:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _locked(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
