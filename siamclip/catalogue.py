@@ -61,7 +61,7 @@ SCORERS: dict[str, Scorer] = {
             _QUALITY + "integrity:describe",
             {
                 "format": "U", "mode": "U", "width": "i4", "height": "i4", "frames": "i4", "orientation": "i1",
-                "has_alpha": "?", "has_profile": "?",
+                "has_alpha": "?", "has_profile": "?", "bits": "i1",
             },
         ),
         Scorer("pixels", _DUPLICATES + "exact:pixel_hash", {"pixel_hash": "S32"}),

@@ -17,7 +17,7 @@ import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Literal, TypeAlias
 
 import numpy as np
 from PIL import (
@@ -69,6 +69,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPS_SIDES = frozenset((5, 6, 7, 8))
+_MAX_FRAMES = 1_000_000  # where counting ends: a file of 2 MB may claim 2^31
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,11 @@ class Header:
     mode: str
     width: int
     height: int
-    frames: int  # 1 for a still image
+    frames: int  # of an animation, or pages; 1 for a still image
     orientation: int  # EXIF, 1-8
     has_alpha: bool
     has_profile: bool  # an embedded ICC profile, which the decoder ignores
+    bits: int = 8  # a sample: 1, 8 or more (12, 16, 32); Pillow's mode is "RGB" for 48-bit colour too
 
 
 class ImageError(Exception):
@@ -106,14 +108,14 @@ def decode(source: ImageSource, min_side: int | None = None, max_pixels: int = M
     full size.
     Raises ImageError for whatever cannot be read, and for more than `max_pixels` before any pixel is decoded.
     """
-    return decode_with_header(source, min_side, max_pixels)[0]
+    return _decode(source, min_side, max_pixels, count_frames=False)[0]
 
 
 def decode_with_size(
     source: ImageSource, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """`decode`, and the upright (width, height) that the image has at full scale."""
-    rgb, header = decode_with_header(source, min_side, max_pixels)
+    rgb, header = _decode(source, min_side, max_pixels, count_frames=False)
     return rgb, (header.width, header.height)
 
 
@@ -121,30 +123,32 @@ def decode_with_header(
     source: ImageSource, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> tuple[np.ndarray, Header]:
     """`decode`, and what the file says of the image."""
+    return _decode(source, min_side, max_pixels, count_frames=True)
+
+
+def _decode(
+    source: ImageSource, min_side: int | None, max_pixels: int, count_frames: bool
+) -> tuple[np.ndarray, Header]:
+    """Without `count_frames`, which reads a GIF to its end, the header says 1."""
     if min_side is not None and min_side < 1:
         raise ValueError(f"min_side must be at least 1, not {min_side}")
     try:
         with _open_stream(source) as stream:
             image = _read_header(stream, max_pixels)
-            mode, (width, height) = image.mode, image.size
-            frames = _frames(image)
+            mode, (width, height), bits, stored = image.mode, image.size, _bits(image), _tiff_orientation(image)
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
             image.load()
             orientation = _orientation(image)
             if orientation in _SWAPS_SIDES:
                 width, height = height, width
+            rgb = np.array(_upright(_as_rgb(image), orientation))
+            has_alpha, has_profile = bool(image.has_transparency_data), bool(image.info.get("icc_profile"))
+            frames = _frames(image, stream) if count_frames else 1
             header = Header(
-                str(image.format),
-                mode,
-                width,
-                height,
-                frames,
-                orientation,
-                bool(image.has_transparency_data),
-                "icc_profile" in image.info,
+                str(image.format), mode, width, height, frames, stored or orientation, has_alpha, has_profile, bits
             )
-            return np.array(_upright(_as_rgb(image), orientation)), header
+            return rgb, header
     except Exception as error:  # a damaged file makes Pillow raise anything from KeyError to zlib.error
         raise ImageError(_reason(error), _describe(source)) from error
 
@@ -158,7 +162,7 @@ def probe(source: ImageSource, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     try:
         with _open_stream(source) as stream:
             return _read_header(stream, max_pixels).size
-    except Exception as error:  # as in decode_with_size
+    except Exception as error:  # as in _decode
         raise ImageError(_reason(error), _describe(source)) from error
 
 
@@ -214,12 +218,52 @@ def _read_header(stream: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
     raise ValueError("not a JPEG, PNG, BMP, WebP, TIFF or GIF file")
 
 
-def _frames(image: ImageFile.ImageFile) -> int:
-    """Only of formats that hold animations or pages: a damaged second frame is no reason to lose the first."""
+def _frames(image: ImageFile.ImageFile, stream: IO[bytes]) -> int:
+    """Last of all steps, for it moves the reader: a damaged second frame is no reason to lose the first."""
     try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:
+        frames = _tiff_pages(stream) if image.format == "TIFF" else int(getattr(image, "n_frames", 1))
+    except Exception:  # of as many kinds as in _decode; what cannot be played is a still image
         return 1
+    return min(frames, _MAX_FRAMES)
+
+
+def _tiff_pages(stream: IO[bytes]) -> int:
+    """Length of the chain of directories; Pillow's own count takes 5 s for a hostile file of 2 MB (n^2)."""
+
+    def number(position: int, size: int) -> int:
+        stream.seek(position)
+        return int.from_bytes(stream.read(size), order)
+
+    stream.seek(0)
+    order: Literal["little", "big"] = "little" if stream.read(2) == b"II" else "big"
+    # TIFF 6.0, section 2: classic files; version 43 is BigTIFF with wider fields.
+    start, count_size, entry_size, offset_size = (8, 8, 20, 8) if number(2, 2) == 43 else (4, 2, 12, 4)
+    seen: set[int] = set()
+    directory = number(start, offset_size)
+    while directory and directory not in seen and len(seen) < _MAX_FRAMES:
+        entries = number(directory, count_size)
+        if entries == 0:  # not allowed, and what the end of a cut file reads as
+            break
+        seen.add(directory)
+        directory = number(directory + count_size + entries * entry_size, offset_size)
+    return max(1, len(seen))
+
+
+def _bits(image: ImageFile.ImageFile) -> int:
+    """Bits a sample of an image that is not loaded yet: its raw modes are gone afterwards."""
+    if image.mode == "1":
+        return 1
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return max(8, int(image.tag_v2.get(_BITS_PER_SAMPLE_TAG, (8,))[0]))
+    return 16 if image.format == "PNG" and ";16" in str(image.tile[0].args) else 8
+
+
+def _tiff_orientation(image: ImageFile.ImageFile) -> int | None:
+    """What a TIFF says before it is loaded: then Pillow turns it upright, and the tag is gone."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return None
+    orientation = image.tag_v2.get(_ORIENTATION_TAG, 1)
+    return orientation if orientation in _UPRIGHT else 1
 
 
 def _orientation(image: Image.Image) -> int:
