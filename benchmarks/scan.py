@@ -19,8 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from siamclip.catalogue import METHODS, SCORERS
 from siamclip.errors import UserError, exit_on_user_error
@@ -91,10 +90,11 @@ def main() -> None:
 
 def _scan(photos: Path, scorers: tuple[str, ...], methods: tuple[str, ...]) -> float:
     """Photos a second, of a scan into an empty run and of the methods on it."""
-    from siamclip.cleaning.run import run_methods
-    from siamclip.cleaning.run_folder import RunFolder
     from siamclip.cleaning.scan import scan
     from siamclip.cleaning.table import open_photos
+
+    from siamclip.cleaning.run import run_methods
+    from siamclip.cleaning.run_folder import RunFolder
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
