@@ -20,6 +20,7 @@ or stored as PNG look better than their original to this rule, as to any that ha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -30,12 +31,12 @@ from siamclip.errors import UserError
 def rank(photos: Photos, protected: Sequence[str] = (), unwanted: np.ndarray | None = None) -> np.ndarray:
     """(N,) int64: the place of each photo in the order above, 0 is the best, no place twice.
 
-    `protected`: folders, relative to the root. `unwanted`: (N,) bool, the photos of rule 3. Neither the order of
-    the rows nor that of the files on the disk changes the order. Raises UserError for a protected folder without photos.
+    `protected`: folders, relative to the root. `unwanted`: (N,) bool, the photos of rule 3. The order of the
+    rows, and so of the files on the disk, changes nothing. Raises UserError for a protected folder without photos.
     """
     number = len(photos)
     wanted = np.ones(number, bool) if unwanted is None else ~unwanted
-    ascending = np.empty(number, np.int64)  # place by path
+    ascending = np.empty(number, np.int64)  # the place by path
     ascending[sorted(range(number), key=lambda row: (len(photos.paths[row]), photos.paths[row]))] = np.arange(number)
     order = np.lexsort(
         (
@@ -62,7 +63,7 @@ def in_folders(photos: Photos, folders: Sequence[str]) -> np.ndarray:
     """
     found = np.zeros(len(photos), bool)
     for folder in folders:
-        prefix = _prefix(folder)
+        prefix = _prefix(folder, photos.root)
         inside = np.array([path.startswith(prefix) for path in photos.paths], bool) & ~photos.is_archived
         if not inside.any():
             raise UserError(
@@ -72,9 +73,12 @@ def in_folders(photos: Photos, folders: Sequence[str]) -> np.ndarray:
     return found
 
 
-def _prefix(folder: str) -> str:
-    parts = [part for part in folder.replace("\\", "/").split("/") if part not in ("", ".")]
-    return "".join(f"{part}/" for part in parts)
+def _prefix(folder: str, root: Path) -> str:
+    """What the paths in `folder` begin with; "" for the root itself."""
+    path = Path(folder)
+    if path.is_absolute() and path.is_relative_to(root.absolute()):
+        path = path.relative_to(root.absolute())
+    return "".join(f"{part}/" for part in path.parts)
 
 
 def _pixels(photos: Photos) -> np.ndarray:
