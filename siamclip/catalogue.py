@@ -118,6 +118,9 @@ METHODS: dict[str, Method] = {
         Method("over_exposed", "exposure", _QUALITY + "exposure:over_exposed", "large white parts", ("exposure",)),
         Method("intensity", "exposure", _QUALITY + "exposure:intensity", "dark or light as a whole", ("exposure",)),
         Method("low_contrast", "exposure", _QUALITY + "exposure:low_contrast", "flat, foggy", ("exposure",)),
+        Method(
+            "low_entropy", "exposure", _QUALITY + "exposure:low_entropy", "few grey levels: blank", ("exposure",), False
+        ),
         Method("iqa", "iqa", _QUALITY + "iqa:judge", "what a no-reference network or model dislikes", ("iqa",), False),
         Method("exact", "duplicates", _DUPLICATES + "exact:same_bytes", "the same bytes"),
         Method("pixels", "duplicates", _DUPLICATES + "exact:same_pixels", "the same pixels", ("pixels",)),

@@ -1,0 +1,32 @@
+"""Blur by the variance of the Laplacian (Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy").
+
+A sharp photo has strong second derivatives somewhere; blur flattens them all. The value grows with noise and with
+texture, and falls when a small photo is enlarged.
+"""
+
+from __future__ import annotations
+
+import cv2
+
+from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.decoded import Decoded
+from siamclip.cleaning.quality.thresholds import Limit, judged
+
+
+def laplacian_variance(decoded: Decoded) -> dict[str, float]:
+    """`cv2.Laplacian(gray, CV_64F).var()`, in squared grey levels.
+
+    In 16 bits: the kernel 0 1 0 / 1 -4 1 / 0 1 0 stays in [-1020, 1020], and the sums are exact (1.1 ms instead
+    of 3.8 for 1260 x 840).
+    """
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(decoded.gray, cv2.CV_16S))
+    return {"laplacian_variance": float(deviation[0, 0]) ** 2}
+
+
+def judge(
+    photos: Photos, *, threshold: float = 100.0, percentile: float | None = None, max_share: float = 1 / 3
+) -> Findings:
+    """Photos whose variance lies below `threshold`, or the lowest `percentile` percent."""
+    limit = Limit("threshold", threshold, "blurred", "below", 0.0)
+    values = photos.column("laplacian_variance")
+    return judged(photos, "laplacian", "Laplacian variance", values, [limit], percentile, max_share)
