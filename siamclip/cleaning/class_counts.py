@@ -27,6 +27,10 @@ class ClassCounts:
     before: np.ndarray  # (C,) int64
     after: np.ndarray  # (C,) int64
 
+    def rows(self) -> list[tuple[str, int, int]]:
+        """(identity, before, after) each."""
+        return list(zip(self.identities, self.before.tolist(), self.after.tolist(), strict=True))
+
 
 def class_counts(photos: Photos, remove: np.ndarray) -> ClassCounts:
     """`remove`: (N,) bool. Photos of an archive count in both, unreadable files in neither."""
@@ -69,5 +73,5 @@ def as_csv(counts: ClassCounts) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("identity", "before", "after"))
-    writer.writerows(zip(counts.identities, counts.before.tolist(), counts.after.tolist(), strict=True))
+    writer.writerows(counts.rows())
     return text.getvalue().encode("utf-8", sys.getfilesystemencodeerrors())

@@ -12,8 +12,9 @@ stays; a photo goes if and only if one of its findings has keep = False; the ord
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from siamclip.cleaning.duplicates.members import member_findings
 from siamclip.cleaning.min_per_class import spared
 from siamclip.cleaning.remembered import HashPairs
 from siamclip.errors import UserError, printable
+
+if TYPE_CHECKING:
+    from siamclip.cleaning.duplicates.geometry import Verdicts
 
 
 @dataclass
@@ -53,24 +57,24 @@ def decide(
     pairs: Sequence[Pairs],
     *,
     same_identity: float,
-    min_inliers: int,
+    verdicts: Mapping[str, Verdicts] | None = None,
     min_per_class: int = 2,
     protected: Sequence[str] = (),
     not_duplicates: HashPairs = frozenset(),
 ) -> Decision:
     """`findings` of all other methods and `pairs` of all duplicate methods in, what is done with each photo out.
 
-    `same_identity`, `min_inliers`: see credible.py. `protected`: folders, relative to the root, from which nothing
+    `same_identity`, `verdicts`: see credible.py. `protected`: folders, relative to the root, from which nothing
     is removed. `min_per_class`: photos with the same bytes or pixels count as one; an identity that has fewer keeps
     what it has. Raises UserError for settings out of range.
     """
     if min_per_class < 0:
         raise UserError(f"--min_per_class {min_per_class}: must be 0 or more")
-    if min_inliers < 1:
-        raise UserError(f"--min_inliers {min_inliers}: must be 1 or more")
+    if not 0 <= same_identity <= 2:
+        raise UserError(f"--same_identity {same_identity}: must be in [0, 2], a distance between unit vectors")
     given = [_without(part, photos.is_archived) for part in findings]
     order = rank(photos, protected, unwanted=_proposed(given, len(photos)))
-    judged = credible(photos, pairs, same_identity, min_inliers, not_duplicates)
+    judged = credible(photos, pairs, same_identity, verdicts, not_duplicates)
     usable = [_for_the_labelled(photos, part, order) for part in judged.copies]
     groups, keepers = group(usable, order)
     together = given + member_findings(photos, usable, groups, keepers)

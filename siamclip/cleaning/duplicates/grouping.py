@@ -82,10 +82,9 @@ def _leaders(
 
 @functools.cache
 def _compiled() -> Callable[..., np.ndarray]:
-    import numba
+    from siamclip.cleaning.compiled import compiled  # Numba
 
-    walk: Callable[..., np.ndarray] = numba.njit(_walk)
-    return walk
+    return compiled(_walk)
 
 
 def _walk(
