@@ -26,6 +26,7 @@ from siamclip.errors import UserError, printable
 if TYPE_CHECKING:
     import pyarrow as pa
 
+STATUS = ("size", "mtime_ns", "inode", "device")
 PHOTO, SKIPPED = "photo", "skipped"
 FILE_PART = "files-*.parquet"
 
@@ -67,12 +68,20 @@ def places(wanted: pa.Array, among: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(pc.index_in(wanted, value_set=among), -1), np.int64)
 
 
+def identities(status: np.ndarray) -> pa.Array:
+    """(N,) FILE_DTYPE as values that are equal for the same file in the same state, whatever its path."""
+    import pyarrow as pa
+
+    numbers = np.stack([status[name].astype(np.uint64) for name in STATUS], axis=1)
+    return pa.Array.from_buffers(pa.binary(8 * len(STATUS)), len(status), [None, pa.py_buffer(numbers)])
+
+
 def text(contents: np.ndarray) -> pa.Array:
     """(N,) S32 as Arrow strings."""
     import pyarrow as pa
 
     if len(contents) and (contents != b"").all():
-        offsets = pa.py_buffer(np.arange(0, 32 * len(contents) + 1, 32, np.int64))
+        offsets = pa.py_buffer(32 * np.arange(len(contents) + 1))
         characters = pa.py_buffer(np.ascontiguousarray(contents))
         return pa.Array.from_buffers(pa.large_string(), len(contents), [None, offsets, characters])
     return pa.array(contents.tolist(), pa.large_binary()).cast(pa.large_string())
@@ -84,7 +93,7 @@ def to_arrow(paths: pa.Array, status: np.ndarray, errors: np.ndarray, kind: str 
     shown, raw = _shown(paths)
     columns = {"path": shown, "raw_path": raw}
     columns["kind"] = pa.array([kind] * len(paths), pa.string())
-    columns |= {name: pa.array(status[name]) for name in ("size", "mtime_ns", "inode", "device")}
+    columns |= {name: pa.array(status[name]) for name in STATUS}
     columns["content"] = text(status["content"])
     columns["error"] = pa.array([printable(error) for error in errors], pa.string())
     return pa.table(columns)
@@ -183,7 +192,7 @@ def _from_arrow(table: pa.Table) -> FileTable:
 
     table = table.filter(pc.equal(table["kind"], PHOTO))
     status = np.zeros(len(table), FILE_DTYPE)
-    for name in ("size", "mtime_ns", "inode", "device"):
+    for name in STATUS:
         status[name] = table[name].to_numpy()
     status["content"] = table["content"].to_numpy()
     return FileTable(_raw_paths(table), status, table["error"].to_numpy())

@@ -46,6 +46,7 @@ class Listing:
     hard_links: int = 0
     other_files: int = 0
     hidden: int = 0
+    unlisted: int = 0  # folders
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -71,7 +72,7 @@ class _Walk:
         self._status = {name: array("q" if name in ("size", "mtime_ns") else "Q") for name in _FIELDS}
         self._several_names: list[int] = []  # photos with more than one hard link
         self._skipped: list[tuple[bytes, str]] = []
-        self._links = self._other = self._hidden = 0
+        self._links = self._other = self._hidden = self._unlisted = 0
 
     def all(self) -> None:
         pending = [b""]
@@ -83,6 +84,7 @@ class _Walk:
             except OSError as error:
                 if not folder:
                     raise UserError(f"{os.fsdecode(self._base)}: cannot be listed ({error.strerror})") from None
+                self._unlisted += 1
                 self._skipped.append((folder, f"the folder cannot be listed ({error.strerror})"))
                 continue
             if folder and any(entry.name == _MARKER for entry in entries):
@@ -165,6 +167,7 @@ class _Walk:
             hard_links=len(twins),
             other_files=self._other,
             hidden=self._hidden,
+            unlisted=self._unlisted,
         )
 
 

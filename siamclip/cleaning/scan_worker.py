@@ -256,8 +256,8 @@ def _read(path: bytes, row: np.ndarray) -> bytes | str:
                 if not stat.S_ISREG(before.st_mode):
                     raise FileError("not a regular file")
                 small = before.st_size <= _IN_MEMORY_BYTES
-                source = file.readall() if small else os.fsdecode(path)
-                content = xxhash.xxh3_128_hexdigest(source) if small else content_hash(os.fsdecode(path))
+                data = file.readall() if small else b""
+                content = xxhash.xxh3_128_hexdigest(data) if small else content_hash(os.fsdecode(path))
                 after = os.fstat(descriptor)
             except OSError as error:
                 raise FileError(error.strerror or str(error)) from None
@@ -266,7 +266,7 @@ def _read(path: bytes, row: np.ndarray) -> bytes | str:
         row["size"], row["mtime_ns"] = before.st_size, before.st_mtime_ns
         row["inode"], row["device"] = before.st_ino & INODE_MASK, before.st_dev & INODE_MASK
         same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
-        if same and (not small or len(source) == before.st_size):
+        if same and len(data) == (before.st_size if small else 0):
             row["content"] = content.encode()
-            return source
+            return data if small else os.fsdecode(path)
     raise FileError("was changed while it was read")
