@@ -105,7 +105,12 @@ METHODS: dict[str, Method] = {
         Method("too_small", "size", _QUALITY + "size:too_small", "fewer pixels than wanted", ("file",)),
         Method("aspect_ratio", "size", _QUALITY + "size:aspect_ratio", "strips and slivers", ("file",)),
         Method(
-            "object_area", "size", _QUALITY + "size:object_area", "objects too small or too large", ("file",), False
+            "object_area",
+            "size",
+            _QUALITY + "object_area:object_area",
+            "objects too small or too large",
+            ("file",),
+            False,
         ),
         Method("laplacian", "sharpness", _QUALITY + "laplacian:judge", "blur", ("laplacian",)),
         Method("fft_ratio", "sharpness", _QUALITY + "spectrum:judge_ratio", "blur", ("spectrum",), False),
