@@ -90,7 +90,7 @@ def text(contents: np.ndarray) -> pa.Array:
 def to_arrow(paths: pa.Array, status: np.ndarray, errors: np.ndarray, kind: str = PHOTO) -> pa.Table:
     import pyarrow as pa
 
-    shown, raw = _shown(paths)
+    shown, raw = shown_paths(paths)
     columns = {"path": shown, "raw_path": raw}
     columns["kind"] = pa.array([kind] * len(paths), pa.string())
     columns |= {name: pa.array(status[name]) for name in STATUS}
@@ -198,7 +198,8 @@ def _from_arrow(table: pa.Table) -> FileTable:
     return FileTable(_raw_paths(table), status, table["error"].to_numpy())
 
 
-def _shown(paths: pa.Array) -> tuple[pa.Array, pa.Array]:
+def shown_paths(paths: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """(text, bytes) of paths as bytes: the text for people; the bytes where the text is not the name, else null."""
     import pyarrow as pa
 
     try:
