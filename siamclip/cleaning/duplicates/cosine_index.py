@@ -22,6 +22,7 @@ from siamclip.cleaning.duplicates.cosine_search import (
     MAX_PAIRS,
     Neighbours,
     PairCollector,
+    off_length,
     pairs_between,
     verified,
 )
@@ -30,12 +31,12 @@ TARGET_RECALL = 0.995
 SAMPLE = 2000  # photos, of each of the two samples
 _QUERIES = 4096
 _LARGEST_K = 1024  # neighbours that HNSW is asked for at most
-_MARGIN = 1e-4  # float32 sums of some thousand products
+_ROUNDING = 1e-4  # float32 sums of some thousand products
 
 
 @dataclass(frozen=True)
 class Recall:
-    """Of the `pairs` that `photos` sampled photos have, `found` were found."""
+    """Of the `pairs` (or, by photo, photos with a pair) of `photos` sampled ones, `found` were found."""
 
     photos: int
     pairs: int
@@ -90,13 +91,27 @@ def pairs_by_index(
 
 
 def measured_recall(
-    vectors: np.ndarray, threshold: float, asks: np.ndarray, found: Neighbours, seed: int = 0, sample: int = SAMPLE
+    vectors: np.ndarray,
+    threshold: float,
+    asks: np.ndarray,
+    found: Neighbours,
+    seed: int = 0,
+    sample: int = SAMPLE,
+    by_photo: bool = False,
 ) -> Recall:
-    """Share of the true pairs of sampled photos that are among `found`. Arguments as of `pairs_by_index`."""
+    """Share of the true pairs of sampled photos that are among `found`. Arguments as of `pairs_by_index`.
+
+    `by_photo`: share of the sampled photos with a true pair that have one in `found`, whichever it is; for answers
+    that leave out pairs of one crowd on purpose.
+    """
     rows = sampled(asks, seed + 1, sample)
     true = pairs_between(vectors[rows], vectors, threshold)
     first, second = rows[true.first], true.second
     other = first != second
+    if by_photo:
+        paired = np.unique(first[other])
+        known = np.isin(paired, np.concatenate([found.first, found.second]))
+        return Recall(len(rows), len(paired), int(known.sum()))
     keys = np.unique(_keys(first[other], second[other], len(vectors)))
     known = np.isin(keys, _keys(found.first, found.second, len(vectors)))
     return Recall(len(rows), len(keys), int(known.sum()))
@@ -122,18 +137,17 @@ class _InvertedLists:
         number, dimension = vectors.shape
         self.most = max(1, min(round(4 * number**0.5), number // 16))
         self.effort = min(4, self.most)
-        self._index = faiss.IndexIVFFlat(
-            faiss.IndexFlatIP(dimension), dimension, self.most, faiss.METRIC_INNER_PRODUCT
-        )
+        self._index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, self.most, faiss.METRIC_INNER_PRODUCT)
         settings = self._index.cp
         settings.seed, settings.niter, settings.spherical = seed % 2**31, 10, True
         settings.min_points_per_centroid, settings.max_points_per_centroid = 1, 64
         self._index.train(vectors)
         self._index.add(vectors)
+        self._margin = _ROUNDING + off_length(vectors)
 
     def search(self, queries: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
         self._index.nprobe = self.effort
-        limits, _, found = self._index.range_search(queries, threshold - _MARGIN)
+        limits, _, found = self._index.range_search(queries, threshold - self._margin)
         return np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64))), found
 
     def notes(self) -> dict[str, int]:
@@ -151,6 +165,7 @@ class _Graph:
         self._index = faiss.IndexHNSWFlat(vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
         self._index.hnsw.efConstruction = 60
         self._index.add(vectors)
+        self._margin = _ROUNDING + off_length(vectors)
 
     def search(self, queries: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
         rows = np.arange(len(queries))
@@ -160,7 +175,7 @@ class _Graph:
             k = min(k, self._number)
             self._index.hnsw.efSearch = max(self.effort, k)
             cosine, neighbour = self._index.search(queries[rows], k)
-            near = (cosine >= threshold - _MARGIN) & (neighbour >= 0)
+            near = (cosine >= threshold - self._margin) & (neighbour >= 0)
             full = near[:, -1] & (k < min(_LARGEST_K, self._number))
             done, column = np.nonzero(near & ~full[:, None])
             found.append((rows[done], neighbour[done, column]))

@@ -168,11 +168,11 @@ class _Proposer:
         dimension = left.shape[1]
         # cos = ab + 1 - (aa + bb) / 2, where aa and bb are within twice the length tolerance of 1; measured, so
         # that vectors normalised in float32 pay 1e-7 for it and not 2e-3.
-        off_length = max(_off_length(left), _off_length(right))
-        margin = off_length + dimension * 2.0**-22  # float32: sums of D products, each rounded at 2^-24
+        off = max(off_length(left), off_length(right))
+        margin = off + dimension * 2.0**-22  # float32: sums of D products, each rounded at 2^-24
         # bfloat16 rounds at 2^-9, each factor and the result, of sums of |a_i b_i| <= 1. Its bits order positive
         # numbers as integers do, which NumPy compares ten times as fast as torch does bfloat16; hence threshold > 0.
-        bf16_margin = margin + (2.0**-8 + 2.0**-9) * (1 + off_length) + 2.0**-16
+        bf16_margin = margin + (2.0**-8 + 2.0**-9) * (1 + off) + 2.0**-16
         self._in_bf16 = threshold - bf16_margin > 0 and bf16_gains(torch.device("cpu"))
         exact = not self._in_bf16 and torch.get_float32_matmul_precision() == "highest"  # else torch may use bf16 too
         self._bound = threshold - (margin if exact else bf16_margin)
@@ -204,8 +204,8 @@ class _Proposer:
         return tensor.bfloat16() if self._in_bf16 else tensor
 
 
-def _off_length(vectors: np.ndarray) -> float:
-    """Largest | |v|^2 - 1 |."""
+def off_length(vectors: np.ndarray) -> float:
+    """Largest | |v|^2 - 1 |: by so much may the dot product of two rows and 1 - distance^2 / 2 differ."""
     squares = np.einsum("nd,nd->n", vectors, vectors)
     return float(np.abs(squares - 1).max(initial=0))
 
