@@ -33,6 +33,9 @@ class DataSettings:
     val_ratio: float = 0.15
     # Share of the identities held out to report on.
     test_ratio: float = 0.15
+    # CSV or Parquet "path,group" of photos that are copies of each other, as clean.py writes it (groups.csv):
+    # identities that share a group fall on one side. With a split of data_dir only.
+    duplicate_groups: str | None = None
     # Fixed pairs per identity on which thresholds are chosen (validation) and figures are reported (test).
     val_pairs_per_class: int = 20
     # Share of pairs that show the same identity, in training, validation and test.
@@ -327,7 +330,7 @@ class CleanFindConfig:
     # Compare local features of the pairs that are near a threshold.
     verify: bool = True
     # Matching local features from which two photos are copies.
-    min_inliers: int = 25
+    min_inliers: int = 12
     # Decisions of another run ("not duplicates") to respect here.
     not_duplicates: str | None = None
 
@@ -370,11 +373,11 @@ class CleanCalibrateConfig:
     # The method whose threshold is in question: semantic or one of the hashes.
     method: str = "phash"
     # Pairs to ask about.
-    pairs: int = 100
+    questions: int = 100
     # Answers in JSON, from the page that this command writes; without it, questions are asked here.
     answers: str | None = None
     # The share of found pairs that are to be copies.
-    precision: float = 0.99
+    target_precision: float = 0.99
     # Draws the pairs.
     seed: int = 42
     # As in find.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,9 @@ import numpy as np
 import xxhash
 
 from config import DataSettings
+from siamclip.cleaning.group_file import read_groups
 from siamclip.errors import UserError, printable
+from siamclip.identities import plate_of
 from siamclip.image import IMAGE_EXTENSIONS, ImageError, content_hash, probe
 from siamclip.photo_folder import walk_once
 
@@ -129,9 +131,29 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
 # -- split ----------------------------------------------------------------------------------------------------
 
 
-def plate_of(identity: str) -> str:
-    """The plate text of a folder's name, in NFC: identities that share it never lie on two sides of the split."""
-    return unicodedata.normalize("NFC", identity).split("~", 1)[0]  # macOS writes names decomposed
+def joined_plates(collection: Collection, groups: list[tuple[str, str]]) -> dict[str, str]:
+    """Plate -> the first name of those that duplicates join it to, for every plate that has photos in such a group.
+
+    `groups`: (path relative to the collection's root, group) each; what joins A to B and B to C joins A to C. Photos
+    that are not in the collection any more join nothing.
+    """
+    present = {unicodedata.normalize("NFC", path) for path in collection.paths}
+    first: dict[str, str] = {}  # plate -> another of its part with a smaller name, or itself
+
+    def root(plate: str) -> str:
+        while first[plate] != plate:
+            first[plate] = first[first[plate]]
+            plate = first[plate]
+        return plate
+
+    plate_in: dict[str, str] = {}
+    for path, group in groups:
+        if unicodedata.normalize("NFC", path) in present:
+            plate = plate_of(path.split("/", 1)[0])
+            first.setdefault(plate, plate)
+            one, other = sorted((root(plate), root(plate_in.setdefault(group, plate))))
+            first[other] = one
+    return {plate: root(plate) for plate in first}
 
 
 def split_position(identity: str, seed: int) -> float:
@@ -139,23 +161,30 @@ def split_position(identity: str, seed: int) -> float:
     return xxhash.xxh64(plate_of(identity).encode("utf-8", "surrogatepass"), seed=seed).intdigest() / 2**64
 
 
-def split_identities(identities: list[str], val_ratio: float, test_ratio: float, seed: int) -> np.ndarray:
+def split_identities(
+    identities: list[str], val_ratio: float, test_ratio: float, seed: int, joined: Mapping[str, str] | None = None
+) -> np.ndarray:
     """(C,) int8: 0 train, 1 validation, 2 test, by the hash of the name.
 
-    A collection so small that a side would have fewer than two identities gets the nearest ones moved there.
-    Raises UserError below six identities.
+    Identities whose plates have one name in `joined` (see joined_plates) go to the side of that name; all others keep
+    theirs. A collection so small that a side would have fewer than two identities gets the nearest ones moved there.
+    Raises UserError below six identities, or parts of joined ones.
     """
     if val_ratio + test_ratio >= 1:
         raise UserError(f"--val_ratio {val_ratio} and --test_ratio {test_ratio}: nothing is left to train on")
-    positions = np.array([split_position(name, seed) for name in identities])
+    units = [(joined or {}).get(plate, plate) for plate in map(plate_of, identities)]  # lie on one side together
+    positions = np.array([split_position(unit, seed) for unit in units])
     sides = np.where(positions < test_ratio, 2, np.where(positions < test_ratio + val_ratio, 1, 0)).astype(np.int8)
     wanted = {side: 2 for side, ratio in ((2, test_ratio), (1, val_ratio), (0, 1.0)) if ratio > 0}
     if all((sides == side).sum() >= least for side, least in wanted.items()):
         return sides
-    plates = sorted({plate_of(name) for name in identities}, key=lambda plate: split_position(plate, seed))
+    plates = sorted(set(units), key=lambda plate: split_position(plate, seed))
     if len(plates) < FEWEST_IDENTITIES:
+        found = _count(len(plates), "identity", "identities")
+        if joined and len(plates) < len(set(map(plate_of, identities))):
+            found += " that no duplicates join"
         raise UserError(
-            f"--data_dir: {_count(len(plates), 'identity', 'identities')} cannot be split into train, validation "
+            f"--data_dir: {found} cannot be split into train, validation "
             f"and test with two each; give {FEWEST_IDENTITIES} sub-folders or more, or three folders with "
             "--train_dir, --val_dir and --test_dir"
         )
@@ -164,7 +193,7 @@ def split_identities(identities: list[str], val_ratio: float, test_ratio: float,
     while tests + vals > len(plates) - 2:
         tests, vals = (tests - 1, vals) if tests > 2 else (tests, vals - 1)
     side_of = {plate: 2 if i < tests else 1 if i < tests + vals else 0 for i, plate in enumerate(plates)}
-    return np.array([side_of[plate_of(name)] for name in identities], dtype=np.int8)
+    return np.array([side_of[unit] for unit in units], dtype=np.int8)
 
 
 @dataclass
@@ -174,14 +203,20 @@ class Splits:
     test: Collection
     skipped: list[Skipped]
     leaks: list[tuple[str, ...]]  # byte-identical files that lie on two sides
+    joined: int = 0  # identities that --duplicate_groups keeps on one side with others
 
 
 def load_splits(settings: DataSettings) -> Splits:
     """The three sides, from three given folders or by a split of one. Raises UserError if one cannot be used."""
     given = [settings.train_dir, settings.val_dir, settings.test_dir]
+    joined: dict[str, str] = {}
     if any(given):
         if not all(given):
             raise UserError("--train_dir, --val_dir and --test_dir: give all three or none")
+        if settings.duplicate_groups:
+            raise UserError(
+                "--duplicate_groups: three given folders are taken as they are; leave it out, or split --data_dir"
+            )
         sides = [scan(Path(folder)) for folder in given if folder]
         skipped = [file for side in sides for file in side.skipped]
     else:
@@ -191,14 +226,30 @@ def load_splits(settings: DataSettings) -> Splits:
                 f"--data_dir {settings.data_dir}: has one identity alone ({whole.identities[0]!r}); different vehicles "
                 "can only be learnt from two sub-folders or more"
             )
-        assigned = split_identities(whole.identities, settings.val_ratio, settings.test_ratio, settings.seed)
+        if settings.duplicate_groups:
+            joined = _read_joined(Path(settings.duplicate_groups), whole)
+        assigned = split_identities(whole.identities, settings.val_ratio, settings.test_ratio, settings.seed, joined)
         sides = [whole.select(assigned[whole.labels] == side) for side in range(3)]
         skipped = whole.skipped
     for name, side in zip(SPLITS, sides, strict=True):
         if name != "test" or side.identities:
             check_usable(name, side)
     train, val, test = sides
-    return Splits(train, val, test, skipped, byte_identical(sides))
+    plates_joined = Counter(joined.values())
+    plates = (plate_of(name) for side in sides for name in side.identities)
+    in_parts = sum(plate in joined and plates_joined[joined[plate]] > 1 for plate in plates)
+    return Splits(train, val, test, skipped, byte_identical(sides), in_parts)
+
+
+def _read_joined(file: Path, whole: Collection) -> dict[str, str]:
+    groups = read_groups(file)
+    joined = joined_plates(whole, groups)
+    if groups and not joined:
+        raise UserError(
+            f"--duplicate_groups {file}: none of its photos lies in --data_dir {whole.root}; its paths are relative to "
+            "the folder that clean.py scanned"
+        )
+    return joined
 
 
 def data_table(title: str, splits: Splits) -> Table:
@@ -217,6 +268,8 @@ def data_notes(splits: Splits) -> list[str]:
     if splits.skipped:
         reasons = Counter(file.reason for file in splits.skipped).most_common()
         notes.append("left out: " + ", ".join(f"{number} {reason}" for reason, number in reasons))
+    if splits.joined:
+        notes.append(f"duplicates keep {splits.joined} identities on one side with each other")
     notes += [f"the same bytes on two sides: {' = '.join(map(printable, group))}" for group in splits.leaks[:5]]
     if len(splits.leaks) > 5:
         notes.append(f"... and {len(splits.leaks) - 5} more groups of identical files on two sides")

@@ -1,0 +1,10 @@
+"""What a folder's name says of the vehicle in it."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def plate_of(identity: str) -> str:
+    """The plate text of a folder's name, in NFC: identities that share it never lie on two sides of the split."""
+    return unicodedata.normalize("NFC", identity).split("~", 1)[0]  # macOS writes names decomposed
