@@ -103,6 +103,7 @@ def _rendered(
     number = np.cumsum([image is not None for image in small.images]) - 1
     place = {i: int(number[k]) if small.images[k] is not None else -1 for k, i in enumerate(sources)}
     errors = {i: small.errors[k] for k, i in enumerate(sources) if small.errors[k]}
+    broken = {i: errors[first] for i, first in enumerate(source) if first in errors}
     names = list(dict.fromkeys([*findings["methods"], *pairs["methods"], *data.notes]))
     content = {
         "run": data.run,
@@ -116,17 +117,17 @@ def _rendered(
         "notes": {method: _plain(notes) for method, notes in data.notes.items()},
         "families": list(FAMILIES),
         "methods": {name: _described(name) for name in names},
-        "views": {view: family for view, family in (_placed(name) for name in names)},
+        "views": dict(_placed(name) for name in names),
         "withoutLabel": WITHOUT_LABEL,
         "photos": {"path": photos.paths, "content": photos.contents, "image": [place[i] for i in source]},
-        "errors": {i: errors[first] for i, first in enumerate(source) if first in errors},
+        "errors": broken,
         "findings": findings,
         "pairs": pairs,
         "pairsOmitted": omitted,
     }
     title = f"{data.root.name or data.root}: cleaning"
     page = assemble(title, "report.html.jinja", SCRIPTS, content, images)
-    return page, Written(path, len(page), len(photos.paths), len(images), len(content["errors"]))
+    return page, Written(path, len(page), len(photos.paths), len(images), len(broken))
 
 
 class _Photos:

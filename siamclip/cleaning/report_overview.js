@@ -1,5 +1,6 @@
 // The first view: figures, thresholds in question, classes, methods, settings.
 const CLASS_ROWS = 200; // shown at once
+const NUMBERS = new Set(["findings", "removals", "before", "after", "yours"]); // columns
 
 const questionedOf = (method) => {
   const said = data.notes[method]?.questioned;
@@ -73,7 +74,7 @@ function methodTable() {
   });
   return h("section", {}, h("h2", {}, t("methods")), h("p", { class: "soft" }, t("methodsLead")),
     h("div", { class: "scroll" }, h("table", { class: "methods" },
-      h("thead", {}, h("tr", {}, ["method", "findings", "removals", "sees", "notes"].map((key) => h("th", { scope: "col" }, t(key))))),
+      h("thead", {}, h("tr", {}, ["method", "findings", "removals", "sees", "notes"].map((key) => h("th", { scope: "col", class: NUMBERS.has(key) && "number" }, t(key))))),
       h("tbody", {}, rows))));
 }
 
@@ -92,7 +93,7 @@ function classSection() {
   return [
     h("h2", {}, t("classes")), h("p", { class: "soft" }, t("classesLead")), h("label", { class: "check" }, box, t("onlyChanged")),
     rows.length ? h("div", { class: "scroll" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["class_", "before", "after", "yours"].map((key) => h("th", { scope: "col" }, t(key))), h("th", {}))),
+      h("thead", {}, h("tr", {}, ["class_", "before", "after", "yours"].map((key) => h("th", { scope: "col", class: NUMBERS.has(key) && "number" }, t(key))), h("th", {}))),
       h("tbody", {}, body))) : h("p", { class: "soft" }, t("noChange")),
     rows.length > CLASS_ROWS ? h("p", { class: "soft" }, t("moreClasses", { n: rows.length - CLASS_ROWS })) : "",
   ];

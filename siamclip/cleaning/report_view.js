@@ -251,8 +251,7 @@ function onKey(event) {
 
 function cardKey(card, key) {
   const wanted = { k: ".keep", r: ".remove", u: ".undo", d: ".refute" }[key.toLowerCase()];
-  const button = wanted && card.querySelector(wanted);
-  if (button && !button.hidden) button.click();
+  if (wanted) card.querySelector(wanted)?.click();
 }
 
 function moveFocus(card, key) {
