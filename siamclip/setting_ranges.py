@@ -54,5 +54,12 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("max_negative_pairs", lambda x: x >= 1, "at least 1"),
     ("doubt_below", lambda x: 0.5 <= x <= 1, "in [0.5, 1]"),
     ("top_k", lambda x: x >= 1, "at least 1"),
+    ("processes", lambda x: x >= 0, "0 or more"),
+    ("min_per_class", lambda x: x >= 0, "0 or more"),
+    ("same_view", lambda x: -1 <= x <= 1, "in [-1, 1], a cosine"),
+    ("min_inliers", lambda x: x >= 4, "at least 4"),
+    ("thumbnails_mb", lambda x: x >= 0, "0 or more"),
+    ("questions", lambda x: x >= 10, "at least 10"),
+    ("target_precision", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
     ("seed", lambda x: 0 <= x < 2**32, "from 0 to 4294967295"),
 )

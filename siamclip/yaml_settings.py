@@ -68,9 +68,15 @@ def _flag_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def as_yaml(config: Any) -> str:
-    """A dataclass of settings as a YAML file that ``--config`` reads back."""
+def as_yaml(config: Any, **instead: Any) -> str:
+    """A dataclass of settings as a YAML file that ``--config`` reads back; `instead`: other values for some of them."""
     import yaml
 
-    content = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()}
+    content = _plain(asdict(config) | instead)
     return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value

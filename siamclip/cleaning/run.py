@@ -1,15 +1,18 @@
-"""Runs methods over the scanned table."""
+"""Runs methods over the scanned table, and has their doubtful pairs checked by geometry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from siamclip.catalogue import SCORERS, Method, load_target
 from siamclip.cleaning.contracts import NO_LABEL, Findings, Pairs, Photos
+from siamclip.cleaning.duplicates.credible import chosen
+from siamclip.cleaning.duplicates.evidence import is_semantic
+from siamclip.cleaning.duplicates.geometry import NOT_CHECKED, Verdicts, verify
 from siamclip.errors import UserError
 
 
@@ -78,3 +81,46 @@ def _checked_pairs(pairs: Pairs, method: Method, photos: Photos) -> Pairs:
     if not (readable[pairs.first] & readable[pairs.second]).all():
         raise AssertionError(f"{method.name}: a pair holds a photo that cannot be read")
     return pairs
+
+
+def verified(
+    photos: Photos,
+    pairs: Sequence[Pairs],
+    settings: Mapping[str, Mapping[str, Any]],
+    same_identity: float,
+    min_inliers: int,
+    progress: Callable[[str, int], Callable[[int], Any]] = lambda name, total: lambda done: None,
+) -> tuple[list[Pairs], dict[str, Verdicts]]:
+    """The pairs with their inliers counted where a second look is worth its time, and what it said, by method.
+
+    Of hashes the upper half of the distances that count as copies; of embeddings every pair that could go, or be a
+    label conflict: a high cosine is likeness, not yet a copy. `progress` is told a method and how many of its pairs
+    are checked, and gives what is told how many were done.
+    """
+    checked, verdicts = [], {}
+    for part in pairs:
+        doubtful = np.flatnonzero(_doubtful(photos, part, settings[part.method], same_identity))
+        if not len(doubtful):
+            checked.append(part)
+            continue
+        mask = np.zeros(len(part), bool)
+        mask[doubtful] = True
+        mirrored = bool(settings[part.method].get("orientations", False))
+        advance = progress(part.method, len(doubtful))
+        _, found = verify(photos, chosen(part, mask), min_inliers=min_inliers, mirrored=mirrored, advance=advance)
+        whole = Verdicts(
+            np.full(len(part), NOT_CHECKED, np.int32), np.full(len(part), np.nan, np.float32), np.zeros(len(part), bool)
+        )
+        whole.inliers[doubtful], whole.agreement[doubtful] = found.inliers, found.agreement
+        whole.confirmed[doubtful], whole.notes = found.confirmed, found.notes
+        verdicts[part.method] = whole
+        checked.append(replace(part, inliers=whole.inliers, notes=part.notes | found.notes))
+    return checked, verdicts
+
+
+def _doubtful(photos: Photos, pairs: Pairs, settings: Mapping[str, Any], same_identity: float) -> np.ndarray:
+    """(P,) bool."""
+    if is_semantic(pairs.method):
+        first, second = photos.labels[pairs.first], photos.labels[pairs.second]
+        return (first != second) | (first == NO_LABEL) | (pairs.distance <= same_identity)
+    return pairs.distance > settings.get("threshold", 0) / 2

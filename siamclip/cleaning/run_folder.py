@@ -22,6 +22,7 @@ from siamclip.errors import UserError, printable
 FORMAT = 1
 MARKER = "siamclip-run.json"
 _LOCK = ".lock"
+_ARCHIVE = "archive.json"
 # Windows keeps others from reading the locked byte, so it lies far behind the text that says who holds the lock.
 _LOCKED_BYTE = 1 << 30
 
@@ -100,6 +101,39 @@ class RunFolder:
     @property
     def decisions(self) -> Path:
         return self.path / "decisions.json"
+
+    @property
+    def class_counts(self) -> Path:
+        return self.path / "class_counts.csv"
+
+    @property
+    def groups(self) -> Path:
+        """What `dataset.py` splits by: --duplicate_groups."""
+        return self.path / "groups.csv"
+
+    @property
+    def leaks(self) -> Path:
+        return self.path / "leaks.csv"
+
+    @property
+    def archive(self) -> RunFolder | None:
+        """The RUN that new photos are compared with, as the last scan was told. Raises UserError if it is gone."""
+        try:
+            path = Path(json.loads((self.path / _ARCHIVE).read_bytes())["run"])
+        except FileNotFoundError:
+            return None
+        if not path.is_dir():
+            raise UserError(f"--new_against {path}: is not there any more; scan again with its place, or without it")
+        return RunFolder(path)
+
+    def remember_archive(self, archive: RunFolder | None) -> None:
+        """For `archive`; None forgets it. Raises UserError where that is no RUN."""
+        if archive is None:
+            (self.path / _ARCHIVE).unlink(missing_ok=True)
+            return
+        _ = archive.root
+        text = json.dumps({"run": str(archive.path.resolve())})
+        write_atomically(self.path / _ARCHIVE, text.encode())
 
     def create(self, root: Path) -> None:
         """Make this the RUN of the collection `root`, or find that it is. Raises UserError where it cannot be."""

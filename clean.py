@@ -1,0 +1,376 @@
+"""Clean a collection of photos: scan once, find, look, apply, undo.
+
+    python clean.py run DATA --out RUN     scan, find and report in one go
+    python clean.py scan DATA --out RUN    read every file once; a second scan reads only what is new or changed
+    python clean.py find RUN               duplicates, bad quality, strangers, wrong labels, cloned plates, leaks
+    python clean.py report RUN             RUN/report.html: look, and decide
+    python clean.py apply RUN [--yes]      what is to be removed goes to a quarantine; without --yes it is only listed
+    python clean.py undo RUN               brings everything back
+    python clean.py calibrate RUN --method phash    which threshold, by your own answers
+    python clean.py methods                all methods with their settings
+
+No step deletes or overwrites a photo. `python clean.py COMMAND --help` lists a command's settings.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from config import (
+    CleanApplyConfig,
+    CleanCalibrateConfig,
+    CleanFindConfig,
+    CleanReportConfig,
+    CleanRunConfig,
+    CleanScanConfig,
+    CleanUndoConfig,
+    load,
+)
+from siamclip.catalogue import SCORERS, chosen
+from siamclip.cleaning.run_folder import RunFolder
+from siamclip.errors import UserError, exit_on_user_error
+from siamclip.setting_ranges import check
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
+    from siamclip.cleaning.contracts import Findings, Pairs, Photos
+    from siamclip.cleaning.decide import Decision
+    from siamclip.cleaning.duplicates.geometry import Verdicts
+    from siamclip.cleaning.plan import Plan
+    from siamclip.cleaning.remembered import HashPairs
+    from siamclip.embedding.embedder import Embedder
+
+
+# -- scan -------------------------------------------------------------------------------------------------------------
+
+
+def scan(config: CleanScanConfig) -> int:
+    """Read every file once; only what is new or changed, if RUN was scanned before."""
+    from siamclip.cleaning.console import new_console, say, scan_lines
+    from siamclip.cleaning.scan import scan as scan_collection
+
+    console, run = new_console(), RunFolder(config.out)
+    archive = None if config.new_against is None else RunFolder(config.new_against)
+    metrics = {}
+    if config.iqa:
+        from siamclip.cleaning.quality.iqa import open_metrics
+
+        metrics = open_metrics(config.iqa, config.iqa_weights)
+    summary = scan_collection(
+        Path(config.data),
+        run,
+        scorers=[name for name, scorer in SCORERS.items() if scorer.default or config.orientations],
+        workers=config.processes,
+        embedder=scan_embedder(config, console),
+        extra_scorers=metrics,
+        reread=config.reread,
+        console=console,
+    )
+    run.remember_archive(archive)
+    say(console, *scan_lines(summary))
+    return 0
+
+
+def scan_embedder(config: CleanScanConfig, console: Console) -> Embedder | None:
+    """The embedder of --embedder; "auto" is the newest checkpoint and, where there is none, none, which is said."""
+    from siamclip.cleaning.console import say
+
+    name = config.embedder
+    if name == "auto":
+        trained = any(Path(config.checkpoint_dir).glob("*/best/metadata.json"))
+        name = "newest" if trained else "none"
+        if not trained:
+            say(console, f"no checkpoint in {config.checkpoint_dir}: methods that need embeddings will be left out")
+    if name == "none":
+        return None
+    from siamclip.embedding.embedder import open_embedder
+
+    settings: dict[str, Any] = {"device": config.device, "precision": config.precision}
+    settings["batch_size"] = config.batch_size
+    embedder, _ = open_embedder(name, Path(config.checkpoint_dir), config.weights, **settings)
+    say(console, f"embeddings by {embedder.name}")
+    return embedder
+
+
+# -- find -------------------------------------------------------------------------------------------------------------
+
+
+def find(run: RunFolder, config: CleanFindConfig) -> int:
+    """Ask the methods, and propose what goes."""
+    from siamclip.cleaning.console import Bars, new_console, say, say_findings
+    from siamclip.cleaning.decide import decide
+    from siamclip.cleaning.group_file import write_groups
+    from siamclip.cleaning.results import write_results
+    from siamclip.cleaning.run import run_methods, verified
+    from siamclip.cleaning.settings import effective, parse
+    from siamclip.cleaning.table import open_photos
+
+    console = new_console()
+    methods = chosen(config.methods)
+    settings = effective(methods, parse(config.set))
+    same_identity = math.sqrt(2 - 2 * config.same_view)
+    with run.lock("find"):
+        photos = open_photos(run, layout=config.layout, archive=run.archive)
+        with console.status("looking") as status:
+            found = run_methods(
+                photos, methods, settings, config.methods, lambda name: status.update(f"looking: {name}")
+            )
+        pairs: list[Pairs] = found.pairs
+        verdicts: dict[str, Verdicts] = {}
+        if config.verify:
+            with Bars(console) as bars:
+                pairs, verdicts = verified(photos, pairs, settings, same_identity, config.min_inliers, bars.step)
+        decision = decide(
+            photos,
+            found.findings,
+            pairs,
+            same_identity=same_identity,
+            verdicts=verdicts,
+            min_per_class=config.min_per_class,
+            protected=config.protected,
+            not_duplicates=not_duplicates(run, config),
+        )
+        findings = [*decision.findings, *leaks_of(run, photos, decision, config)]
+        notes = described(config, photos, decision, {part.method: part.notes for part in (*pairs, *findings)})
+        write_groups(run.groups, photos, decision.copies)
+        write_effective(run, config, settings)
+        write_results(run, photos, findings, pairs, decision.counts, notes | {"left_out": found.left_out})
+    say_findings(console, notes["photos"], findings, decision, found.left_out)
+    say(console, f"findings: {run.findings_csv}; to look at them: python clean.py report {run}")
+    return 0
+
+
+def not_duplicates(run: RunFolder, config: CleanFindConfig) -> HashPairs:
+    """What was judged before in this run, and in the file of --not_duplicates, which this run remembers from now on."""
+    from siamclip.cleaning import remembered
+
+    if config.not_duplicates is None:
+        return remembered.read(run.not_duplicates)
+    path = Path(config.not_duplicates)
+    if not path.is_file():
+        raise UserError(f"--not_duplicates {path}: no such file; it is not_duplicates.json in the folder of a run")
+    return remembered.remember(run.not_duplicates, remembered.read(path))
+
+
+def leaks_of(run: RunFolder, photos: Photos, decision: Decision, config: CleanFindConfig) -> list[Findings]:
+    """Copies on two sides, of the given folders or of train.py's split; the plan of repair goes to leaks.csv."""
+    from siamclip.cleaning.contracts import NO_LABEL
+    from siamclip.cleaning.leaks import leaks, write_plan
+
+    if config.check_split:
+        from dataset import split_identities
+
+        if photos.sides is not None:
+            raise UserError("--check_split: the folders are the split here (--layout sides); leave one of the two out")
+        sides = split_identities(photos.identities, config.val_ratio, config.test_ratio, config.seed)
+        unlabelled = photos.labels == NO_LABEL  # which train.py leaves out
+        photos = replace(photos, sides=sides[photos.labels], archived=photos.is_archived | unlabelled)
+    if photos.sides is None:
+        run.leaks.unlink(missing_ok=True)
+        return []
+    found, plan = leaks(photos, decision.copies)
+    write_plan(run.leaks, photos, plan)
+    return [found]
+
+
+def described(
+    config: CleanFindConfig, photos: Photos, decision: Decision, methods: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What notes.json says."""
+    own: np.ndarray = ~photos.is_archived
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "layout": config.layout,
+        "photos": int(own.sum()),
+        "unreadable": int((~photos.readable & own).sum()),
+        "to remove": int(decision.remove.sum()),
+        "embedder": photos.embedder,
+        "methods": {name: notes for name, notes in methods.items() if notes},
+        "decision": decision.notes,
+    }
+
+
+def write_effective(run: RunFolder, config: CleanFindConfig, settings: dict[str, dict[str, Any]]) -> None:
+    """The settings of this find as a YAML file that --config reads back."""
+    from siamclip.checkpoint import write_atomically
+    from siamclip.yaml_settings import as_yaml
+
+    own = {name: value for name, value in asdict(config).items() if name in CleanFindConfig.__dataclass_fields__}
+    given = {method: values for method, values in settings.items() if values}
+    write_atomically(run.settings, as_yaml(CleanFindConfig(**own), set=given).encode())
+
+
+# -- report -----------------------------------------------------------------------------------------------------------
+
+
+def report(run: RunFolder, config: CleanReportConfig) -> int:
+    """Write RUN/report.html: what was found, to look at and to decide on."""
+    from siamclip.cleaning import report as page
+    from siamclip.cleaning.console import Bars, new_console, say
+    from siamclip.cleaning.results import report_data
+
+    console = new_console()
+    with run.lock("report"), Bars(console) as bars:
+        data = report_data(run)
+        advance = bars.stages()
+        written = page.write(
+            data,
+            run.report,
+            budget=int(config.thumbnails_mb * 1e6),
+            progress=lambda done, total: advance("thumbnails", done, total),
+        )
+    say(console, f"report: {written.path} ({written.bytes / 1e6:.1f} MB, {written.photos:,} photos)")
+    return 0
+
+
+def run_all(config: CleanRunConfig) -> int:
+    """Scan, find and report in one go."""
+    run = RunFolder(config.out)
+    return scan(config) or find(run, config) or report(run, config)
+
+
+# -- apply, undo ------------------------------------------------------------------------------------------------------
+
+
+def apply(run: RunFolder, config: CleanApplyConfig) -> int:
+    """List what would be removed, and with --yes move it to the quarantine."""
+    from siamclip.cleaning import remembered
+    from siamclip.cleaning.apply import apply as move
+    from siamclip.cleaning.console import Bars, new_console, say, say_plan
+    from siamclip.cleaning.decisions import read_decisions
+    from siamclip.cleaning.plan import plan
+    from siamclip.cleaning.results import read_findings, read_notes
+    from siamclip.cleaning.table import open_photos
+
+    if config.export is not None and config.quarantine is not None:
+        raise UserError("--export and --quarantine: an export moves nothing; give one of the two")
+    console = new_console()
+    photos = open_photos(run, layout=read_notes(run)["layout"], columns=(), embeddings=False)
+    decisions = None if config.decisions is None else read_decisions(Path(config.decisions))
+    methods = None if config.methods == ("all",) else {method.name for method in chosen(config.methods)}
+    planned = plan(read_findings(run), photos, decisions, methods)
+    if decisions is not None:
+        remembered.remember(run.not_duplicates, frozenset(decisions.not_duplicates))
+    say_plan(console, photos, planned)
+    if config.export is not None:
+        return export(run, photos, planned, config, console)
+    if not config.yes:
+        say(console, "nothing was moved; add --yes to do it")
+        return 0
+    quarantine = None if config.quarantine is None else Path(config.quarantine)
+    with Bars(console) as bars:
+        done = move(run, run.root, planned.removals, quarantine=quarantine, progress=bars.stages())
+    say(console, f"{done.moved:,} photos moved to {done.quarantine}; python clean.py undo {run} brings them back")
+    return 0
+
+
+def export(run: RunFolder, photos: Photos, planned: Plan, config: CleanApplyConfig, console: Console) -> int:
+    """The cleaned collection, written elsewhere."""
+    from siamclip.cleaning.console import Bars, say
+    from siamclip.cleaning.export import export as write_elsewhere
+    from siamclip.cleaning.export import kept_photos
+
+    kept, destination = kept_photos(photos, planned.removals), Path(str(config.export))
+    if not config.yes:
+        say(console, f"nothing was written; add --yes to write {len(kept):,} photos to {destination}")
+        return 0
+    with run.lock("export"), Bars(console) as bars:
+        done = write_elsewhere(run.root, kept, destination, config.export_mode, bars.stages())
+    say(console, f"{done.written:,} photos written to {destination}, {done.there:,} were there")
+    if done.unreadable:
+        say(console, f"left out, as the scan could not read a byte of them: {', '.join(done.unreadable)}")
+    return 1 if done.unreadable else 0
+
+
+def undo(run: RunFolder, config: CleanUndoConfig) -> int:
+    """Bring back what apply moved."""
+    from siamclip.cleaning.console import Bars, new_console, say
+    from siamclip.cleaning.undo import undo as bring_back
+
+    console = new_console()
+    with Bars(console) as bars:
+        done = bring_back(run, last=config.last, progress=bars.stages())
+    say(console, f"{done.returned:,} photos are back at their places")
+    say(console, *(f"stays in the quarantine: {path} ({why})" for path, why in done.problems))
+    return 1 if done.problems else 0
+
+
+# -- calibrate, methods -----------------------------------------------------------------------------------------------
+
+
+def calibrate(run: RunFolder, config: CleanCalibrateConfig) -> int:
+    """Ask about pairs, and tell the precision and recall of every threshold."""
+    raise UserError("calibrate: not there yet")
+
+
+def methods() -> int:
+    """List all methods with their settings."""
+    from siamclip.cleaning.console import methods_table, new_console
+
+    new_console().print(methods_table())
+    return 0
+
+
+# -- the command line -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Command:
+    """`takes`: what stands after the command's name: the collection, the run, or nothing."""
+
+    function: Callable[..., int]
+    config_type: type | None
+    takes: str | None
+
+
+COMMANDS = {
+    "run": Command(run_all, CleanRunConfig, "DATA"),
+    "scan": Command(scan, CleanScanConfig, "DATA"),
+    "find": Command(find, CleanFindConfig, "RUN"),
+    "report": Command(report, CleanReportConfig, "RUN"),
+    "apply": Command(apply, CleanApplyConfig, "RUN"),
+    "undo": Command(undo, CleanUndoConfig, "RUN"),
+    "calibrate": Command(calibrate, CleanCalibrateConfig, "RUN"),
+    "methods": Command(methods, None, None),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code: 0, or 1 where something could not be done for some photos, which are listed."""
+    name, *rest = argv or ["--help"]
+    if name in ("-h", "--help"):
+        print(__doc__)
+        return 0
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+        raise UserError(f"{name}: there is no such command; {hint}")
+    command = COMMANDS[name]
+    place = rest.pop(0) if command.takes and rest and not rest[0].startswith("-") else None
+    if command.config_type is None:
+        if rest:
+            raise UserError(f"{name}: takes nothing, not {rest[0]}")
+        return command.function()
+    if command.takes == "DATA" and place is not None:
+        rest = ["--data", place, *rest]
+    config: Any = load(command.config_type, rest, f"python clean.py {name} {command.takes}: {command.function.__doc__}")
+    check(config)
+    if command.takes == "DATA":
+        return command.function(config)
+    if place is None:
+        raise UserError(f"{name}: give the folder of the run, as in: python clean.py {name} clean_run")
+    return command.function(RunFolder(place), config)
+
+
+if __name__ == "__main__":
+    with exit_on_user_error():
+        raise SystemExit(main(sys.argv[1:]))

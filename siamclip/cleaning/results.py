@@ -1,0 +1,195 @@
+"""What `find` leaves in a RUN and the later steps read.
+
+    RUN/findings.parquet, findings.csv   one table for all methods
+    RUN/pairs.parquet                    every pair of copies with the evidence of each method
+    RUN/class_counts.csv                 photos of each identity, before and after
+    RUN/notes.json                       what each method says of itself, what was left out and why, the counts
+
+Paths are text for people and other tools; `raw_path` and `raw_related` hold the bytes of names that are not UTF-8.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from siamclip.checkpoint import write_atomically
+from siamclip.cleaning.class_counts import ClassCounts, as_csv
+from siamclip.cleaning.contracts import Findings, Pairs, Photos
+from siamclip.cleaning.file_table import read_table, shown_paths, write_table
+from siamclip.cleaning.run_folder import RunFolder
+from siamclip.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from siamclip.cleaning.report import ReportData
+
+CSV_COLUMNS = ("path", "method", "score", "flagged", "reason", "group", "keep", "related", "content")
+
+
+def findings_table(photos: Photos, findings: Sequence[Findings]) -> pa.Table:
+    """path, method, score, flagged, reason, group, keep, related, content (and the raw bytes of paths)."""
+    import pyarrow as pa
+
+    text, raw = _paths([*photos.paths, ""])  # the last one is for "no related photo"
+    content = pa.array([bytes(one).decode("ascii") for one in photos.content] + [""], pa.large_string())
+    rows = _joined([one.rows for one in findings], np.int64)
+    related = _joined([one.related for one in findings], np.int64)
+    related = np.where(related < 0, len(photos), related)
+    methods = [one.method for one in findings]
+    method = pa.DictionaryArray.from_arrays(
+        np.repeat(np.arange(len(methods), dtype=np.int32), [len(one) for one in findings]),
+        pa.array(methods, pa.string()),
+    )
+    return pa.table(
+        {
+            "path": text.take(rows),
+            "method": method.cast(pa.string()),
+            "score": _joined([one.score for one in findings], np.float64),
+            "flagged": _joined([one.flagged for one in findings], np.bool_),
+            "reason": pa.array([reason for one in findings for reason in one.reason], pa.large_string()),
+            "group": _joined([one.group for one in findings], np.int64),
+            "keep": _joined([one.keep for one in findings], np.bool_),
+            "related": text.take(related),
+            "content": content.take(rows),
+            "raw_path": raw.take(rows),
+            "raw_related": raw.take(related),
+        }
+    )
+
+
+def pairs_table(photos: Photos, pairs: Sequence[Pairs]) -> pa.Table:
+    """method, first, second (paths), distance, inliers (-1: not counted)."""
+    import pyarrow as pa
+
+    text, raw = _paths(photos.paths)
+    first, second = (_joined([getattr(one, side) for one in pairs], np.int64) for side in ("first", "second"))
+    unknown = [np.full(len(one), -1, np.int32) if one.inliers is None else one.inliers for one in pairs]
+    return pa.table(
+        {
+            "method": pa.array([one.method for one in pairs for _ in range(len(one))], pa.string()),
+            "first": text.take(first),
+            "second": text.take(second),
+            "distance": _joined([one.distance for one in pairs], np.float32),
+            "inliers": _joined(unknown, np.int32),
+            "raw_first": raw.take(first),
+            "raw_second": raw.take(second),
+        }
+    )
+
+
+def write_results(
+    run: RunFolder,
+    photos: Photos,
+    findings: Sequence[Findings],
+    pairs: Sequence[Pairs],
+    counts: ClassCounts,
+    notes: Mapping[str, Any],
+) -> None:
+    """All of them, `notes` last: a run without it is one whose `find` did not end. Raises UserError."""
+    try:
+        run.notes.unlink(missing_ok=True)
+        table = findings_table(photos, findings)
+        write_table(run.findings, table)
+        write_table(run.pairs, pairs_table(photos, pairs))
+        write_atomically(run.findings_csv, _as_csv(table))
+        write_atomically(run.class_counts, as_csv(counts))
+        text = json.dumps({**notes, "classes": counts.rows()}, ensure_ascii=False, indent=1, default=_plain)
+        write_atomically(run.notes, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise UserError(
+            f"{run}: the findings cannot be written ({error.strerror}); make room, then find again"
+        ) from None
+
+
+def read_notes(run: RunFolder) -> dict[str, Any]:
+    """Raises UserError where `find` has not run to its end."""
+    try:
+        notes: dict[str, Any] = json.loads(run.notes.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{run}: has no findings yet; run python clean.py find {run}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run.notes}: cannot be read ({error}); run find again") from None
+    return notes
+
+
+def read_findings(run: RunFolder) -> dict[str, list[Any]]:
+    """Column -> values; path and related as bytes, as the file system has them."""
+    table = read_table(run.findings)
+    columns = {name: table[name].to_pylist() for name in CSV_COLUMNS if name not in ("path", "related")}
+    return {"path": _bytes(table, "path"), "related": _bytes(table, "related"), **columns}
+
+
+def read_pairs(run: RunFolder) -> dict[str, Any]:
+    """Column -> values; first and second as bytes."""
+    table = read_table(run.pairs)
+    return {
+        "method": table["method"].to_pylist(),
+        "first": _bytes(table, "first"),
+        "second": _bytes(table, "second"),
+        "distance": table["distance"].to_numpy(),
+        "inliers": table["inliers"].to_numpy(),
+    }
+
+
+def _paths(paths: Sequence[str]) -> tuple[pa.Array, pa.Array]:
+    import pyarrow as pa
+
+    return shown_paths(pa.array([os.fsencode(path) for path in paths], pa.large_binary()))
+
+
+def report_data(run: RunFolder) -> ReportData:
+    """All that the report shows, from what lies in the RUN."""
+    from siamclip.cleaning.report import ReportData
+    from siamclip.cleaning.table import open_photos
+
+    notes = read_notes(run)
+    photos = open_photos(run, layout="flat", archive=run.archive, columns=(), embeddings=False)
+    contents = dict(zip(photos.paths, (bytes(one).decode("ascii") for one in photos.content), strict=True))
+    return ReportData(
+        run=f"{run.root} {notes['created']}",
+        root=run.root,
+        created=notes["created"],
+        findings=read_findings(run),
+        pairs=read_pairs(run),
+        class_counts=[(str(name), int(before), int(after)) for name, before, after in notes["classes"]],
+        notes=notes["methods"],
+        scan={"photos": notes["photos"], "unreadable": notes["unreadable"]},
+        settings=run.settings.read_text("utf-8"),
+        warnings=[f"{name}: not run, {why}" for name, why in notes["left_out"].items()],
+        contents=contents,
+    )
+
+
+def _bytes(table: pa.Table, name: str) -> list[bytes]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found: list[bytes] = pc.coalesce(table[f"raw_{name}"], table[name].cast(pa.large_binary())).to_pylist()
+    return found
+
+
+def _as_csv(table: pa.Table) -> bytes:
+    """UTF-8 with a byte order mark, without which Excel shows Chinese names as noise."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    writer.writerows(zip(*(table[name].to_pylist() for name in CSV_COLUMNS), strict=True))
+    return text.getvalue().encode("utf-8-sig")
+
+
+def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype), *parts]).astype(dtype)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no JSON")
