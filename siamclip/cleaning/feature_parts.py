@@ -175,7 +175,7 @@ def _merge(small: list[Part]) -> None:
 
     if len(small) < MERGE_FROM:
         return
-    tables = [read_or_remove(part.path) for part in small]
+    tables = [read_or_remove(part.path) for part in reversed(small)]  # the newest first, as everywhere
     if any(table is None for table in tables):
         return  # the next scan reads again what was lost
     write_table(small[-1].path, pa.concat_tables(tables))

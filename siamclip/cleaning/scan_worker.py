@@ -6,6 +6,7 @@ file becomes the text of its error, never the end of the process.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import traceback
@@ -137,7 +138,7 @@ class Scoring:
         cv2.setNumThreads(1)  # as many processes as cores run already
         self._setup = setup
         self._calls = [scorer.call or load_target(scorer.target) for scorer in setup.scorers]
-        if setup.preprocessing is not None:
+        if setup.preprocessing is not None and setup.preprocessing.reduced_decode:  # the resampling is torch's
             import torch
 
             torch.set_num_threads(1)
@@ -245,28 +246,35 @@ def _read(path: bytes, row: np.ndarray) -> bytes | str:
     """
     for _ in range(2):  # once more for a file that was being replaced
         try:
-            descriptor = os.open(path, _OPEN_FLAGS)
+            before, after, data, content = _read_once(path)
         except FileNotFoundError:
             raise FileError("vanished during the scan") from None
         except OSError as error:
-            raise FileError(error.strerror or str(error)) from None
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            try:
-                before = os.fstat(descriptor)
-                if not stat.S_ISREG(before.st_mode):
-                    raise FileError("not a regular file")
-                small = before.st_size <= _IN_MEMORY_BYTES
-                data = file.readall() if small else b""
-                content = xxhash.xxh3_128_hexdigest(data) if small else content_hash(os.fsdecode(path))
-                after = os.fstat(descriptor)
-            except OSError as error:
-                raise FileError(error.strerror or str(error)) from None
-            except ImageError as error:
-                raise FileError(error.reason) from None
+            replaced = error.errno == errno.ELOOP
+            raise FileError("was replaced by a link" if replaced else error.strerror or str(error)) from None
+        except ImageError as error:
+            raise FileError(error.reason) from None
         row["size"], row["mtime_ns"] = before.st_size, before.st_mtime_ns
         row["inode"], row["device"] = before.st_ino & INODE_MASK, before.st_dev & INODE_MASK
-        same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
-        if same and len(data) == (before.st_size if small else 0):
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
             row["content"] = content.encode()
-            return data if small else os.fsdecode(path)
+            return os.fsdecode(path) if data is None else data
     raise FileError("was changed while it was read")
+
+
+def _read_once(path: bytes) -> tuple[os.stat_result, os.stat_result, bytes | None, str]:
+    """The file's status before and after, its bytes unless it is too large to hold, and its content hash."""
+    descriptor = os.open(path, _OPEN_FLAGS)
+    try:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise FileError("not a regular file")
+        if before.st_size > _IN_MEMORY_BYTES:
+            content = content_hash(os.fsdecode(path))
+            return before, os.fstat(descriptor), None, content
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            data = file.readall()
+        content = xxhash.xxh3_128_hexdigest(data)
+        return before, os.fstat(descriptor), data, content
+    finally:
+        os.close(descriptor)

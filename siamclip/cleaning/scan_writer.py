@@ -49,7 +49,9 @@ class ScanWriter:
 
     def add(self, task: Task, result: Result) -> None:
         """Raises UserError where the disk is full."""
-        self._files.status[task.rows] = result.files
+        was_read = result.files["content"] != b""  # of the others, the listing knows more
+        self._files.status[task.rows[was_read]] = result.files[was_read]
+        self._files.status["content"][task.rows[~was_read]] = b""
         self._files.errors[task.rows] = result.file_errors
         self._rows.append(task.rows)
         self._results.setdefault((task.scorers, task.pixels), []).append(result)

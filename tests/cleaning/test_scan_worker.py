@@ -1,0 +1,102 @@
+"""Reading one file while the world moves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from siamclip.cleaning import scan_worker
+from siamclip.cleaning.decoded import Decoded
+from siamclip.cleaning.scan_worker import ImageScorer, Result, Scoring, Setup, Task
+from siamclip.image import content_hash
+from tests.cleaning.tiny_scorers import KINDS, MEAN
+from tests.hostile import encoded, smooth_rgb
+
+
+def scored(root: Path, *names: str, scorers: tuple[ImageScorer, ...] = ()) -> Result:
+    setup = Setup(os.fsencode(root), scorers, None, np.zeros(0, "S32"))
+    paths = [os.fsencode(name) for name in names]
+    return Scoring(setup).run(Task(np.arange(len(paths)), paths, tuple(range(len(scorers))), False))
+
+
+def test_what_is_not_there_or_not_a_file(tmp_path: Path) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "file.jpg").write_bytes(encoded(smooth_rgb(), "JPEG"))
+    (tmp_path / "link.jpg").symlink_to("file.jpg")
+    names = ["gone.jpg", "folder.jpg", "link.jpg", "x" * 300]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.jpg")  # it took a photo's place since the walk, and nobody writes to it
+        names.append("pipe.jpg")
+    result = scored(tmp_path, *names)
+    assert result.file_errors[:2] == ["vanished during the scan", "not a regular file"]
+    assert result.file_errors[2:4] == ["was replaced by a link", "File name too long"]
+    assert result.file_errors[4:] in ([], ["not a regular file"])
+    assert (result.files["content"] == b"").all() and len(result.decoded) == 0
+
+
+def test_permission_denied_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(path: bytes, flags: int) -> int:  # rights do not bind the superuser that tests may run as
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refusing)
+    assert scored(tmp_path, "a.jpg").file_errors == ["Permission denied"]
+
+
+@pytest.mark.parametrize(("writes", "error"), [(1, ""), (2, "was changed while it was read")])
+def test_a_file_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int, error: str
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(smooth_rgb(), "PNG"))
+    hashed = scan_worker.xxhash.xxh3_128_hexdigest
+    written = []
+
+    def meanwhile(data: bytes) -> str:
+        if len(written) < writes:
+            written.append(1)
+            path.write_bytes(encoded(smooth_rgb(30 + len(written), 20), "PNG"))
+        return hashed(data)
+
+    monkeypatch.setattr(scan_worker.xxhash, "xxh3_128_hexdigest", meanwhile)
+    result = scored(tmp_path, "a.png")
+    monkeypatch.undo()
+    assert result.file_errors == [error]
+    assert result.files["content"][0] == (b"" if error else content_hash(path).encode())
+    assert len(result.decoded) == (0 if error else 1)
+
+
+def test_a_file_too_large_for_memory_is_read_from_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(smooth_rgb(), "PNG"))
+    mean = ImageScorer(MEAN.name, "1", MEAN.columns, MEAN.target)
+    whole = scored(tmp_path, "a.png", scorers=(mean,))
+    monkeypatch.setattr(scan_worker, "_IN_MEMORY_BYTES", 10)
+    streamed = scored(tmp_path, "a.png", scorers=(mean,))
+    assert streamed.files.tobytes() == whole.files.tobytes() and whole.files["content"][0] != b""
+    assert streamed.columns["mean"] == whole.columns["mean"] == smooth_rgb().mean()
+
+
+def test_a_scorer_that_breaks_its_contract_fails_on_the_file_and_not_on_its_neighbours(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(smooth_rgb(), "PNG"))
+
+    def other_columns(decoded: Decoded) -> dict[str, float]:
+        return {"unexpected": 1.0}
+
+    def too_large(decoded: Decoded) -> dict[str, int]:
+        return {"byte": 1000}
+
+    scorers = (
+        ImageScorer("other", "1", {"expected": "f4"}, call=other_columns),
+        ImageScorer("large", "1", {"byte": "i1"}, call=too_large),
+        ImageScorer(KINDS.name, "1", KINDS.columns, KINDS.target),
+    )
+    result = scored(tmp_path, "a.png", scorers=scorers)
+    assert result.failed == [["other", "large"]]
+    assert result.errors[0].startswith("other failed: ValueError: it gives ['unexpected']")
+    assert "; large failed: OverflowError" in result.errors[0]
+    assert np.isnan(result.columns["expected"]).all() and result.columns["byte"] == 0
+    assert result.columns["name"] == ["PNG"] and result.columns["width"] == smooth_rgb().shape[1]
