@@ -24,7 +24,7 @@ from siamclip.cleaning.duplicates.cosine_search import (
 from siamclip.errors import UserError
 
 DENSE = 50  # copies a photo has on average, above which representatives stand for a cluster
-HDBSCAN_LIMIT = 20_000  # vectors: its time grows with their square, 10,000 of 512 values take 40 s
+HDBSCAN_LIMIT = 20_000  # vectors: its time grows with their square; 10,000 of 512 values took 3 minutes
 _PROBED = 200
 _ROUNDING = 1e-4  # float32 sums of some thousand products
 
@@ -59,8 +59,8 @@ def hdbscan(vectors: np.ndarray) -> np.ndarray:
     """
     if len(vectors) > HDBSCAN_LIMIT:
         raise UserError(
-            f"--set semantic.cluster_by=hdbscan: takes hours for {len(vectors):,} photos, at most {HDBSCAN_LIMIT:,} are "
-            "accepted; use kmeans"
+            f"--set semantic.cluster_by=hdbscan: would take too long for {len(vectors):,} photos at most "
+            f"{HDBSCAN_LIMIT:,} are accepted; use kmeans"
         )
     if len(vectors) < 2:
         return np.full(len(vectors), -1, np.int64)

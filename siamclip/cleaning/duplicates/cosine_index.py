@@ -148,7 +148,7 @@ class _InvertedLists:
     def search(self, queries: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
         self._index.nprobe = self.effort
         limits, _, found = self._index.range_search(queries, threshold - self._margin)
-        return np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64))), found
+        return np.repeat(np.arange(len(queries)), np.diff(limits).astype(np.int64)), found
 
     def notes(self) -> dict[str, int]:
         return {"lists": self.most, "lists searched": self.effort}

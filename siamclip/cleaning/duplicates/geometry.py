@@ -146,10 +146,10 @@ def features(rgb: np.ndarray, detector: str = "orb", flipped: bool = False) -> F
     if flipped:
         gray = cv2.flip(gray, 1)
     if detector == "orb":
-        finder: Any = cv2.ORB_create(nfeatures=_KEYPOINTS, edgeThreshold=15, fastThreshold=7)
+        finder: Any = cv2.ORB.create(nfeatures=_KEYPOINTS, edgeThreshold=15, fastThreshold=7)
         empty = np.empty((0, 32), np.uint8)
     else:
-        finder = cv2.SIFT_create(nfeatures=_KEYPOINTS, contrastThreshold=0.02)
+        finder = cv2.SIFT.create(nfeatures=_KEYPOINTS, contrastThreshold=0.02)
         empty = np.empty((0, 128), np.float32)
     keypoints, descriptors = finder.detectAndCompute(gray, None)
     points = np.array([keypoint.pt for keypoint in keypoints], np.float32).reshape(-1, 2)

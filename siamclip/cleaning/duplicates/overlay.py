@@ -31,8 +31,7 @@ def agreement_under(first: np.ndarray, second: np.ndarray, to_second: np.ndarray
     scale = abs(np.linalg.det(placed[:, :2])) ** 0.5
     smooth = cv2.GaussianBlur(first, (0, 0), 0.4 / scale) if scale < 1 else first
     laid = cv2.GaussianBlur(cv2.warpAffine(smooth, placed, size).astype(np.float32), (0, 0), 1.0)
-    under = cv2.resize(second, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    under = cv2.GaussianBlur(under, (0, 0), 1.0)
+    under = cv2.GaussianBlur(cv2.resize(second, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), 1.0)
     covered = cv2.warpAffine(np.full(first.shape, 255, np.uint8), placed, size) > 250
     smaller = min(size[0] * size[1], first.size * scale**2)
     if covered.sum() < MIN_OVERLAP * smaller:

@@ -100,7 +100,7 @@ def _distinct(photos: Photos) -> _Distinct:
     contents, of_content = np.unique(photos.content[usable], return_inverse=True)
     first = np.full(len(contents), len(vectors))
     np.minimum.at(first, of_content, usable)
-    digests = np.array([xxhash.xxh3_128_digest(np.ascontiguousarray(vectors[row])) for row in first], dtype="V16")
+    digests = np.array([xxhash.xxh3_128_digest(vectors[row].tobytes()) for row in first], dtype="V16")
     _, where, of_digest = np.unique(digests, return_index=True, return_inverse=True)
     # The member with the smallest content stands for equal embeddings, whatever the order of the files.
     order = np.argsort(first[where])
