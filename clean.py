@@ -64,7 +64,7 @@ def scan(config: CleanScanConfig) -> int:
     if config.iqa:
         from siamclip.cleaning.quality.iqa import open_metrics
 
-        metrics = open_metrics(config.iqa, config.iqa_weights)
+        metrics = open_metrics(config.iqa, files_of(config.iqa_weights))
     summary = scan_collection(
         Path(config.data),
         run,
@@ -78,6 +78,13 @@ def scan(config: CleanScanConfig) -> int:
     run.remember_archive(archive)
     say(console, *scan_lines(summary))
     return 0
+
+
+def files_of(weights: Sequence[str]) -> dict[str, str]:
+    """Metric -> file, of texts metric=file."""
+    if wrong := [text for text in weights if "=" not in text]:
+        raise UserError(f"--iqa_weights {wrong[0]}: must have the form metric=file")
+    return {metric: file for metric, _, file in (text.partition("=") for text in weights)}
 
 
 def scan_embedder(config: CleanScanConfig, console: Console) -> Embedder | None:
@@ -140,7 +147,12 @@ def find(run: RunFolder, config: CleanFindConfig) -> int:
             not_duplicates=not_duplicates(run, config),
         )
         findings = [*decision.findings, *leaks_of(run, photos, decision, config)]
-        notes = described(config, photos, decision, {part.method: part.notes for part in (*pairs, *findings)})
+        notes = described(
+            config,
+            photos,
+            decision,
+            {one.method: one.notes for one in pairs} | {one.method: one.notes for one in findings if one.notes},
+        )
         write_groups(run.groups, photos, decision.copies)
         write_effective(run, config, settings)
         write_results(run, photos, findings, pairs, decision.counts, notes | {"left_out": found.left_out})

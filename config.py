@@ -299,7 +299,7 @@ class CleanScanConfig:
     orientations: bool = False
     # No-reference quality: brisque (needs the brisque package) or any metric of pyiqa.
     iqa: tuple[str, ...] = ()
-    # Weights of these metrics, in their order, where they shall not be downloaded.
+    # Weights of these metrics that shall not be downloaded: metric=file.
     iqa_weights: tuple[str, ...] = ()
     # The run of an archive: new photos are compared with each other and with it, the archive not with itself.
     new_against: str | None = None

@@ -33,6 +33,8 @@ from siamclip.photo_folder import photos_below
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from siamclip.embedding.embedder import Embedder
+
 HASHES = ("phash8", "ahash8", "dhash8", "whash8", "phash16", "ahash16", "dhash16", "whash16")
 BLOCK = 512  # edited photos whose distances to all originals are in memory at once
 
@@ -65,7 +67,7 @@ def main() -> None:
     Console(width=150).print(table)
 
 
-def scanned(folder: Path, run: Path, embedder: object) -> Photos:
+def scanned(folder: Path, run: Path, embedder: Embedder) -> Photos:
     from siamclip.cleaning.scan import scan
     from siamclip.cleaning.table import open_photos
 
