@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from siamclip.cleaning import csv_table
 from siamclip.cleaning.contracts import NO_LABEL, Photos
 from siamclip.errors import printable
 
@@ -69,9 +67,5 @@ def as_table(counts: ClassCounts, most: int = 20) -> Table:
 
 
 def as_csv(counts: ClassCounts) -> bytes:
-    """identity,before,after: UTF-8, and the bytes that the disk has where a name is no UTF-8."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("identity", "before", "after"))
-    writer.writerows(counts.rows())
-    return text.getvalue().encode("utf-8", sys.getfilesystemencodeerrors())
+    """identity,before,after."""
+    return csv_table.as_csv(("identity", "before", "after"), counts.rows())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import numpy as np
 
 from siamclip.checkpoint import write_atomically
 from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.csv_table import as_csv
 from siamclip.cleaning.duplicates.grouping import components
 from siamclip.errors import UserError
 
@@ -30,12 +30,9 @@ def write_groups(path: Path, photos: Photos, copies: Sequence[Pairs]) -> int:
     _, number, size = np.unique(group[rows], return_inverse=True, return_counts=True)
     rows = rows[size[number] > 1]
     group = np.unique(group[rows], return_inverse=True)[1]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((photos.paths[rows[i]], int(group[i])) for i in np.argsort(group, kind="stable"))
-    try:  # names that are no UTF-8 keep the bytes that the disk has
-        write_atomically(path, text.getvalue().encode("utf-8", sys.getfilesystemencodeerrors()))
+    rows_of_file = ((photos.paths[rows[i]], int(group[i])) for i in np.argsort(group, kind="stable"))
+    try:
+        write_atomically(path, as_csv(COLUMNS, rows_of_file))
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     return int(group.max(initial=-1)) + 1

@@ -11,9 +11,6 @@ test: a held-out side loses photos rather than training gains from it.
 
 from __future__ import annotations
 
-import csv
-import io
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ import numpy as np
 
 from siamclip.checkpoint import write_atomically
 from siamclip.cleaning.contracts import NO_LABEL, Findings, Pairs, Photos, findings
+from siamclip.cleaning.csv_table import as_csv
 from siamclip.cleaning.duplicates.grouping import components
 from siamclip.errors import UserError, printable
 from siamclip.identities import plate_of
@@ -77,13 +75,10 @@ def leaks(photos: Photos, copies: Sequence[Pairs]) -> tuple[Findings, Plan]:
 def write_plan(path: Path, photos: Photos, plan: Plan) -> None:
     """CSV: path,group,side,move_to. Raises UserError if it cannot be written."""
     assert photos.sides is not None
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "group", "side", "move_to"))
-    for row, group, to in zip(plan.rows.tolist(), plan.group.tolist(), plan.move_to.tolist(), strict=True):
-        writer.writerow((photos.paths[row], group, SIDES[photos.sides[row]], SIDES[to]))
-    try:  # names that are no UTF-8 keep the bytes that the disk has
-        write_atomically(path, text.getvalue().encode("utf-8", sys.getfilesystemencodeerrors()))
+    moves = zip(plan.rows.tolist(), plan.group.tolist(), plan.move_to.tolist(), strict=True)
+    rows = ((photos.paths[row], group, SIDES[photos.sides[row]], SIDES[to]) for row, group, to in moves)
+    try:
+        write_atomically(path, as_csv(("path", "group", "side", "move_to"), rows))
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
