@@ -13,7 +13,18 @@ sys.path.insert(0, str(ROOT))  # run as a script: config.py lies one folder up
 
 import config  # noqa: E402
 
-SCRIPTS = {"train.py": config.TrainConfig, "evaluate.py": config.EvaluateConfig, "predict.py": config.PredictConfig}
+SCRIPTS = {
+    "train.py": config.TrainConfig,
+    "evaluate.py": config.EvaluateConfig,
+    "predict.py": config.PredictConfig,
+    "clean.py scan": config.CleanScanConfig,
+    "clean.py find": config.CleanFindConfig,
+    "clean.py report": config.CleanReportConfig,
+    "clean.py run": config.CleanRunConfig,
+    "clean.py apply": config.CleanApplyConfig,
+    "clean.py undo": config.CleanUndoConfig,
+    "clean.py calibrate": config.CleanCalibrateConfig,
+}
 FIELD = re.compile(r"^    (\w+): ")
 
 
@@ -25,7 +36,7 @@ def comments(config_type: type) -> dict[str, str]:
         open_block = False
         for line in inspect.getsource(kind).splitlines():
             text = line.strip()
-            if text.startswith("# --") or not text:
+            if text.startswith("# -- ") or not text:
                 block, open_block = [], False
             elif text.startswith("#"):
                 block = [*block, text[2:]] if open_block else [text[2:]]
@@ -62,7 +73,7 @@ def table(script: str) -> str:
 def rewritten(readme: str) -> str:
     """The README with every table between `<!-- options: SCRIPT -->` and `<!-- end -->` made anew."""
     return re.sub(
-        r"(<!-- options: (\S+) -->\n).*?(<!-- end -->)",
+        r"(<!-- options: (.+?) -->\n).*?(<!-- end -->)",
         lambda match: f"{match[1]}{table(match[2])}\n{match[3]}",
         readme,
         flags=re.DOTALL,
