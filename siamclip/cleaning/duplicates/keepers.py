@@ -5,7 +5,7 @@ Better is, the first difference decides:
  2. one that can be read,
  3. one that no other method wants removed (a blurred photo is no reason to drop its sharp copy),
  4. one with a label, where others have none,
- 5. one in a protected folder,
+ 5. one in a protected folder, in the order in which these are given,
  6. more pixels,
  7. twice the Laplacian variance or more, where the scan has it,
  8. more bytes,
@@ -44,7 +44,7 @@ def rank(photos: Photos, protected: Sequence[str] = (), unwanted: np.ndarray | N
             -photos.bytes,
             -_sharpness(photos),
             -_pixels(photos),
-            ~in_folders(photos, protected),
+            _place_of_folder(photos, protected),
             photos.labels == NO_LABEL,
             ~wanted,
             ~photos.readable,
@@ -61,16 +61,21 @@ def in_folders(photos: Photos, folders: Sequence[str]) -> np.ndarray:
 
     Raises UserError for a folder without photos: a mistyped name would protect nothing.
     """
-    found = np.zeros(len(photos), bool)
-    for folder in folders:
+    return _place_of_folder(photos, folders) < len(folders)
+
+
+def _place_of_folder(photos: Photos, folders: Sequence[str]) -> np.ndarray:
+    """(N,) int64: the first of the folders that holds the photo; their number where none does."""
+    place = np.full(len(photos), len(folders), np.int64)
+    for number, folder in enumerate(folders):
         prefix = _prefix(folder, photos.root)
         inside = np.array([path.startswith(prefix) for path in photos.paths], bool) & ~photos.is_archived
         if not inside.any():
             raise UserError(
                 f"--protected {folder}: no photo lies in that folder; give folders relative to {photos.root}"
             )
-        found |= inside
-    return found
+        place[inside & (place == len(folders))] = number
+    return place
 
 
 def _prefix(folder: str, root: Path) -> str:

@@ -92,6 +92,7 @@ def test_protected_folders_are_whole_names_at_any_depth() -> None:
     assert in_folders(photos, ["./a/b/"]).tolist() == [False, False, True, False]
     assert in_folders(photos, ["/photos/c", "ab"]).tolist() == [False, True, False, True]
     assert in_folders(photos, ["."]).all()
+    assert rank(photos, ["c", "ab", "a/b", "a"]).tolist() == [3, 1, 2, 0]  # in this order
 
 
 @pytest.mark.parametrize("folder", ["A", "a/1.jpg", "b", "/elsewhere/a", "../photos/a"])
