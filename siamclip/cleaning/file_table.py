@@ -95,7 +95,7 @@ def to_arrow(paths: pa.Array, status: np.ndarray, errors: np.ndarray, kind: str 
     columns["kind"] = pa.array([kind] * len(paths), pa.string())
     columns |= {name: pa.array(status[name]) for name in STATUS}
     columns["content"] = text(status["content"])
-    columns["error"] = pa.array([printable(error) for error in errors], pa.string())
+    columns["error"] = pa.array([error and printable(error) for error in errors], pa.string())
     return pa.table(columns)
 
 

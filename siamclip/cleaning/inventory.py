@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _EXTENSIONS = frozenset(extension.encode() for extension in IMAGE_EXTENSIONS)
 _AT_ONCE = 65_536  # paths that are Python objects at any moment; the rest lies in Arrow's buffers
 _MARKER = MARKER.encode()
+_DOT = ord(".")
 A_LINK = "a link"
 
 
@@ -92,7 +93,7 @@ class _Walk:
                 continue
             for entry in entries:
                 name = entry.name
-                if name.startswith(b"."):
+                if name[0] == _DOT:
                     self._hidden += 1
                 elif entry.is_file(follow_symlinks=False):
                     if _extension(name) in _EXTENSIONS:

@@ -24,7 +24,6 @@ from siamclip.cleaning.file_table import FILE_PART, whole_table, write_table
 from siamclip.cleaning.inventory import Listing, list_photos
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan_plan import Plan, plan
-from siamclip.cleaning.scan_progress import ScanProgress
 from siamclip.cleaning.scan_state import ScanState, ScanSummary, read_state
 from siamclip.cleaning.scan_worker import ImageScorer, Result, Setup, undecoded
 from siamclip.cleaning.scan_writer import ScanWriter
@@ -120,6 +119,8 @@ def _brought_up_to_date(
     planned = plan(run, listing, setup.scorers, fingerprint, store, reread)
     total = int(planned.to_read.sum())
     if total:
+        from siamclip.cleaning.scan_progress import ScanProgress
+
         state.complete = False
         state.save(run)
         setup = replace(setup, known=planned.complete)

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
-from siamclip.cleaning.decoded import Decoded
 from siamclip.image import ImageError, content_hash, decode_with_header
 
 if TYPE_CHECKING:
+    from siamclip.cleaning.decoded import Decoded
     from siamclip.preprocess import Preprocessing
 
 # Larger files are hashed in blocks and decoded from the disk: a folder of disk images named .tif fits into memory.
@@ -131,12 +131,13 @@ class Scoring:
     """The scorers, loaded, and what they are run with."""
 
     def __init__(self, setup: Setup) -> None:
-        import cv2
+        import cv2  # here: the scan itself, which has these names too, needs no OpenCV where nothing is new
 
         from siamclip.catalogue import load_target
+        from siamclip.cleaning.decoded import Decoded
 
         cv2.setNumThreads(1)  # as many processes as cores run already
-        self._setup = setup
+        self._setup, self._decoded = setup, Decoded
         self._calls = [scorer.call or load_target(scorer.target) for scorer in setup.scorers]
         if setup.preprocessing is not None and setup.preprocessing.reduced_decode:  # the resampling is torch's
             import torch
@@ -183,7 +184,7 @@ class Scoring:
     def _score(self, source: bytes | str, task: Task, values: dict[str, np.ndarray], row: int) -> _Scored:
         """Decodes once, fills `row` of the values."""
         try:
-            decoded = Decoded(*decode_with_header(source))
+            decoded = self._decoded(*decode_with_header(source))
         except ImageError as error:
             for i in task.scorers:
                 self._leave_out(i, values, row)
