@@ -22,7 +22,10 @@ from siamclip.cleaning.thumbnails import BUDGET, Progress, thumbnails
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCRIPTS = tuple(f"report_{part}.js" for part in ("texts", "state", "items", "cards", "overview", "view"))
+SCRIPTS = (
+    "report_texts.js", "page.js", "report_state.js", "report_items.js", "report_cards.js", "report_overview.js",
+    "report_view.js",
+)  # fmt: skip
 MOST_PAIRS = 200_000  # of members of one group, as evidence; about 6 MB of the page
 CLONE_AUDIT = "cloned_plate"  # its groups are the two halves of one folder, not copies of one photo
 

@@ -207,29 +207,5 @@ function restore() {
 }
 addEventListener("pagehide", store);
 
-// -- images -------------------------------------------------------------------------------------------------------
-
-const blocks = [...document.querySelectorAll("script.images")];
-const parsedBlocks = new Map();
-const IMAGES_A_BLOCK = 128; // as in page.py
-
-function thumbnailUrl(photo) {
-  const place = photos.image[photo];
-  if (place < 0) return fileUrl(photo);
-  const number = Math.floor(place / IMAGES_A_BLOCK);
-  if (!parsedBlocks.has(number)) parsedBlocks.set(number, JSON.parse(blocks[number].textContent));
-  return "data:image/jpeg;base64," + parsedBlocks.get(number)[place % IMAGES_A_BLOCK];
-}
-
-// Bytes that are no UTF-8 come as lone surrogates U+DC80 to U+DCFF (Python's surrogateescape).
-function fileUrl(photo) {
-  const path = photos.path[photo];
-  const absolute = /^([A-Za-z]:|\/)/.test(path);
-  const encoded = [...path].map((c) => {
-    const code = c.codePointAt(0);
-    if (code >= 0xdc80 && code <= 0xdcff) return "%" + (code - 0xdc00).toString(16);
-    if (code >= 0xd800 && code <= 0xdfff) return "%EF%BF%BD";
-    return c === "/" || (absolute && c === ":") ? c : encodeURIComponent(c);
-  }).join("");
-  return absolute ? "file://" + (encoded.startsWith("/") ? "" : "/") + encoded : data.base + encoded;
-}
+const thumbnailUrl = (photo) => imageUrl(photo, photos, data.base);
+const fileUrl = (photo) => urlOfPath(photos.path[photo], data.base);

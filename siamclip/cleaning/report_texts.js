@@ -121,50 +121,6 @@ const METHOD_NAMES = {
   },
 };
 
-const LANGUAGE_KEY = "siamclip.language";
-let language = remembered(LANGUAGE_KEY) || (navigator.language.startsWith("zh") ? "zh" : "en");
-if (!(language in TEXTS)) language = "en";
-
-function remembered(key) {
-  try { return localStorage.getItem(key); } catch { return null; }
-}
-
-function t(key, values = {}) {
-  return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name) =>
-    typeof values[name] === "number" ? values[name].toLocaleString(language) : String(values[name]));
-}
-
 function methodName(method) {
   return METHOD_NAMES[language][method] || method;
-}
-
-function switchLanguage() {
-  language = language === "en" ? "zh" : "en";
-  try { localStorage.setItem(LANGUAGE_KEY, language); } catch { /* it then holds until the page is closed */ }
-}
-
-// A name as one line: whatever is not printable becomes its escape, as siamclip.errors.printable does.
-function printable(text) {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => {
-    const code = c.codePointAt(0);
-    if (c === "\n") return "\\n";
-    if (c === "\t") return "\\t";
-    if (c === "\r") return "\\r";
-    if (code < 0x100) return "\\x" + code.toString(16).padStart(2, "0");
-    return code < 0x10000 ? "\\u" + code.toString(16).padStart(4, "0") : "\\U" + code.toString(16).padStart(8, "0");
-  });
-}
-
-// An element; children are nodes or text, and text stays text.
-function h(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "class") element.className = value;
-    else if (name in element && typeof value !== "string") element[name] = value;
-    else element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
-  return element;
 }

@@ -216,8 +216,9 @@ def test_a_page_that_cannot_be_written_is_one_clear_line(tables: Tables, tmp_pat
         write(tables.data(), tmp_path / "absent" / "report.html")
 
 
-def test_both_languages_have_the_same_texts_and_each_is_used() -> None:
-    source = (HERE / "report_texts.js").read_text("utf-8")
+@pytest.mark.parametrize("page", ["report", "calibrate"])
+def test_both_languages_have_the_same_texts_and_each_is_used(page: str) -> None:
+    source = (HERE / f"{page}_texts.js").read_text("utf-8")
     english, chinese = (
         dict(re.findall(r'(\w+): "((?:[^"\\]|\\.)*)"', part))
         for part in re.split(r"^  zh: \{", source.partition("\n};")[0], flags=re.MULTILINE)
@@ -225,6 +226,8 @@ def test_both_languages_have_the_same_texts_and_each_is_used() -> None:
     assert english.keys() == chinese.keys()
     for key, text in english.items():
         assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", chinese[key])), key
-    code = "".join(path.read_text("utf-8") for path in HERE.glob("*.js") if path.name != "report_texts.js")
+    scripts = [path for path in HERE.glob(f"{page}_*.js") if path.name != f"{page}_texts.js"]
+    code = "".join(path.read_text("utf-8") for path in scripts)
     unused = [key for key in english if not key.startswith("family_") and f'"{key}"' not in code]
     assert unused == []
+    assert set(re.findall(r'\bt\("(\w+)"', code)) <= english.keys()

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from siamclip.cleaning import calibrate_page
+from siamclip.cleaning.calibrate import Proposal, Question, read_answers
 from siamclip.cleaning.decisions import read_decisions
 from siamclip.cleaning.report import write
 from siamclip.image import content_hash
@@ -320,3 +322,35 @@ def test_20000_findings_stay_usable(browser: Any, folder: Path) -> None:
     assert browser.execute_script(first) == "plate0006/0.jpg"
     assert "19,940 entries" in browser.find_element("css selector", ".top-pager").text
     assert len(exported(browser)["photos"]) == 60
+
+
+def test_pairs_of_a_calibration_are_answered_by_keys_and_exported(browser: Any, folder: Path, tables: Tables) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    paths = ["京A/0.jpg", "京A/1.jpg", NOT_UTF8, HOSTILE]
+    contents = [content_hash(tables.root / path) for path in paths]
+    pairs = [(0, 1), (0, 2), (1, 3), (2, 3)]
+    questions = tuple(Question(paths[a], paths[b], contents[a], contents[b], 3.0, 0) for a, b in pairs)
+    proposal = Proposal("phash", 0, 4, 5.0, (16.0,), (4.0,), True, 4, 4, "", questions)
+    page = folder / "calibration-phash.html"
+    calibrate_page.write(proposal, {questions[1].key: "different"}, tables.root, page, run="run")
+    browser.get(page.as_uri())
+    wait(browser, "return [...document.querySelectorAll('.asked img')].length === 2")
+    ActionChains(browser).send_keys("s", "x").perform()  # the second pair is answered already, so the third
+    assert "3 of 4 answered" in browser.find_element("css selector", ".top").text
+    assert browser.execute_script("return at") == 3
+    browser.refresh()
+    assert browser.execute_script("return [answers.size, at]") == [3, 3]
+    wait(browser, "return [...document.querySelectorAll('.asked img')].every(i => i.naturalWidth === 240)")
+    assert browser.execute_script("return window.injected") is None
+    browser.find_element("css selector", ".answer.different").click()
+    assert "All pairs are answered" in browser.find_element("tag name", "main").text
+    browser.find_element("id", "export").click()
+    path = folder / "downloads" / "answers-phash.json"
+    WebDriverWait(browser, 20).until(lambda _: path.exists() and path.stat().st_size > 0)
+    expected = ("same", "different", "skip", "different")
+    assert read_answers(path, proposal) == dict(zip([q.key for q in questions], expected, strict=True))
+    browser.find_element("id", "language").click()
+    assert "同一张" in browser.find_element("tag name", "main").text
+    assert browser.get_log("browser") == []
