@@ -85,7 +85,7 @@ def test_copies_are_confirmed_and_other_photos_rejected(tmp_path: Path, detector
     verdicts = checked(photos, *rows, (0, len(photos) - 2), (len(photos) - 2, len(photos) - 1), detector=detector)
     assert dict(zip(copies, verdicts.confirmed, strict=False)) == dict.fromkeys(copies, True)
     assert list(verdicts.confirmed[-2:]) == [False, False] and list(verdicts.rejected[-2:]) == [True, True]
-    assert verdicts.inliers[:-2].min() > 30 > 12 > verdicts.inliers[-2:].max()
+    assert verdicts.inliers[:-2].min() > 30 and verdicts.inliers[-2:].max() < 12
     assert verdicts.notes == {"confirmed": len(copies), "rejected": 2}
 
 
