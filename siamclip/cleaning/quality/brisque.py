@@ -166,7 +166,21 @@ def _ranges(pickled: bytes) -> tuple[np.ndarray, np.ndarray]:
     return np.array(numbers["min_"]), np.array(numbers["max_"])
 
 
-_HARMLESS = frozenset(("PROTO", "FRAME", "EMPTY_DICT", "EMPTY_LIST", "MEMOIZE", "MARK", "APPENDS", "SETITEMS", "STOP"))
+_HARMLESS = frozenset(
+    (
+        "PROTO",
+        "FRAME",
+        "EMPTY_DICT",
+        "EMPTY_LIST",
+        "MEMOIZE",
+        "MARK",
+        "APPEND",
+        "APPENDS",
+        "SETITEM",
+        "SETITEMS",
+        "STOP",
+    )
+)
 
 
 def _parse(lines: list[str], lowest: np.ndarray, highest: np.ndarray) -> Model:

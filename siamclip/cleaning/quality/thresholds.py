@@ -106,7 +106,7 @@ def cut_offs(order: np.ndarray, limits: Sequence[Limit], share: float) -> list[f
     """
     if not len(order):
         return [limit.value for limit in limits]
-    beyond = math.floor(share * len(order) / len(limits) + 1e-9)
+    beyond = min(math.floor(share * len(order) / len(limits) + 1e-9), len(order) - 1)
     return [float(order[beyond if limit.side == "below" else len(order) - 1 - beyond]) for limit in limits]
 
 
