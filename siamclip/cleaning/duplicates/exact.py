@@ -1,0 +1,40 @@
+"""Photos that are the same: file for file, or pixel for pixel in another file (another format, other metadata)."""
+
+from __future__ import annotations
+
+import numpy as np
+import xxhash
+
+from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.decoded import Decoded
+from siamclip.cleaning.duplicates.cosine_search import Neighbours
+from siamclip.cleaning.duplicates.expansion import expanded
+from siamclip.cleaning.duplicates.keepers import rank
+
+
+def pixel_hash(decoded: Decoded) -> dict[str, bytes]:
+    """xxh3-128 in hexadecimal of the upright RGB pixels and their shape: 200 x 100 black is not 100 x 200 black."""
+    digest = xxhash.xxh3_128(np.array(decoded.rgb.shape, "<i8").tobytes())
+    digest.update(np.ascontiguousarray(decoded.rgb))
+    return {"pixel_hash": digest.hexdigest().encode("ascii")}
+
+
+def same_bytes(photos: Photos) -> Pairs:
+    """Pairs of files with the same bytes; the distance is 0. Unreadable files are no copies of each other."""
+    return _equal("exact", photos, photos.content)
+
+
+def same_pixels(photos: Photos) -> Pairs:
+    """Pairs of photos with the same size and the same pixels, once decoded and turned upright; the distance is 0."""
+    return _equal("pixels", photos, photos.column("pixel_hash"))
+
+
+def _equal(method: str, photos: Photos, hashes: np.ndarray) -> Pairs:
+    """`hashes`: (N,) "S32"; empty ones match nothing. A crowd of equal photos gives fewer pairs: see expansion.py."""
+    known = photos.readable & (hashes != b"")
+    value = np.full(len(photos), -1, np.int64)
+    value[known] = np.unique(hashes[known], return_inverse=True)[1]
+    nothing = np.empty(0, np.int64)
+    near = Neighbours(nothing, nothing, np.empty(0, np.float32))
+    found = expanded(value, near, photos.labels, rank(photos), photos.is_archived)
+    return Pairs(method, found.first, found.second, found.distance)
