@@ -17,6 +17,7 @@ import numpy as np
 
 from siamclip.catalogue import METHODS
 from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.duplicates.perceptual import FLAT
 from siamclip.errors import UserError
 
 _ALL_PAIRS = 400_000_000  # about 4 seconds for hashes of 64 bits on one core, 20 for embeddings
@@ -64,7 +65,9 @@ def measure(photos: Photos, method: str) -> Measure:
     if "perceptual" in needs or "perceptual16" in needs:
         column = method if method.endswith("16") else f"{method}8"
         values = photos.column(column)[rows].reshape(len(rows), -1)
-        usable = photos.column("hash_contrast")[rows] > 0  # the hash of a flat photo says nothing
+        # as in perceptual.py: the hash of a flat photo says nothing, and the method pairs none
+        some_bits = (values != 0).any(axis=1) & (values != np.uint64(2**64 - 1)).any(axis=1)
+        usable = some_bits & (photos.column("hash_contrast")[rows] >= FLAT)
         return Measure("hash", values[usable].astype(np.uint64), rows[usable])
     known = [name for name, row in METHODS.items() if {"embedding", "perceptual", "perceptual16"} & set(row.needs)]
     known = [name for name in known if METHODS[name].family == "duplicates"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class ReportData:
     notes: Mapping[str, Mapping[str, Any]]
     scan: Mapping[str, int]
     settings: str
+    layout: Literal["classes", "sides", "flat"] = "classes"  # which folder of a path is its class
     warnings: Sequence[str] = ()
     contents: Mapping[str, str] = field(default_factory=dict)  # path -> content hash, of photos without a finding
 
@@ -115,6 +116,7 @@ def _rendered(
         "created": data.created,
         "scan": dict(data.scan),
         "settings": data.settings,
+        "layout": data.layout,
         "warnings": list(data.warnings),
         "classes": [list(row) for row in data.class_counts],
         "notes": {method: _plain(notes) for method, notes in data.notes.items()},

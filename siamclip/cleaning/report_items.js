@@ -58,18 +58,18 @@ function single(kind, own, photo) {
 function clonesOf(own) {
   const folders = new Map();
   for (const finding of own) {
-    const folder = folderOf(findings.photo[finding]);
-    if (!folders.has(folder)) folders.set(folder, []);
-    folders.get(folder).push(finding);
+    const number = Math.floor(findings.group[finding] / 2); // 2 n and 2 n + 1 are the two groups of folder n
+    if (!folders.has(number)) folders.set(number, []);
+    folders.get(number).push(finding);
   }
-  return [...folders].map(([folder, members]) => {
+  return [...folders.values()].map((members) => {
     const sides = new Map();
     for (const finding of members) {
       const number = findings.group[finding];
       if (!sides.has(number)) sides.set(number, []);
       sides.get(number).push(finding);
     }
-    return { kind: "clone", folder, findings: members, photos: members.map((f) => findings.photo[f]),
+    return { kind: "clone", folder: folderOf(findings.photo[members[0]]), findings: members, photos: members.map((f) => findings.photo[f]),
              sides: [...sides.values()], score: highest(members) };
   });
 }

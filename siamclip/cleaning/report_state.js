@@ -4,9 +4,10 @@ const { photos, findings, pairs } = data;
 const PHOTOS = photos.path.length;
 const CLONE_AUDIT = "cloned_plate";
 
+// The class of a photo: the first folder of its path, or the second where the first one is train, val or test.
 const folderOf = (photo) => {
-  const path = photos.path[photo];
-  return path.includes("/") ? path.slice(0, path.indexOf("/")) : "";
+  const folders = photos.path[photo].split("/").slice(0, -1);
+  return folders[data.layout === "sides" ? 1 : 0] ?? "";
 };
 const methodOf = (finding) => findings.methods[findings.method[finding]];
 const viewOf = (finding) => data.methods[methodOf(finding)].view; // one for all methods that look for copies

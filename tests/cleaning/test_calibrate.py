@@ -51,7 +51,7 @@ def copies(originals: int = 60, others: int = 120) -> Photos:
             paths.append(f"a/{number}_{copy}.jpg")
     hashes += list(generator.integers(0, 2**63, others, dtype=np.uint64))
     paths += [f"b/{number}.jpg" for number in range(others)]
-    photos = photos_of(*paths, phash8=np.array(hashes, np.uint64), hash_contrast=np.ones(len(paths), np.float32))
+    photos = photos_of(*paths, phash8=np.array(hashes, np.uint64), hash_contrast=np.full(len(paths), 30.0))
     vectors = generator.normal(size=(len(paths), 8))
     for row, path in enumerate(paths):  # copies are near
         if path.startswith("a/"):
@@ -172,12 +172,14 @@ def test_what_cannot_be_calibrated_is_said() -> None:
         propose(photos, "phash", 3, threshold=5.0)
     with pytest.raises(UserError, match="must lie within"):
         propose(photos, "phash", threshold=0.0)
-    alone = photos_of("a.jpg", "b.jpg", phash8=np.array([0, 2**64 - 1], np.uint64), hash_contrast=np.ones(2))
+    alone = photos_of("a.jpg", "b.jpg", phash8=np.array([1, 2**64 - 2], np.uint64), hash_contrast=np.full(2, 9.0))
     with pytest.raises(UserError, match="no two photos lie within a distance of 16"):
         propose(alone, "phash", threshold=5.0)
-    flat = photos_of("a.jpg", "b.jpg", phash8=np.zeros(2, np.uint64), hash_contrast=np.zeros(2))
-    with pytest.raises(UserError, match="no two photos"):
-        propose(flat, "phash", threshold=5.0)
+    for bits, contrast in ((0, 9.0), (2**64 - 1, 9.0), (77, 1.9)):  # flat photos are no copies of each other
+        contents = np.full(2, bits, np.uint64)
+        flat = photos_of("a.jpg", "b.jpg", phash8=contents, hash_contrast=np.full(2, contrast))
+        with pytest.raises(UserError, match="no two photos"):
+            propose(flat, "phash", threshold=5.0)
 
 
 # -- estimates -------------------------------------------------------------------------------------------------------

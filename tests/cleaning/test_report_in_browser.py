@@ -148,6 +148,21 @@ def test_clones_stand_side_by_side_and_a_wrong_label_beside_the_better_one(page:
     assert pair == ["B/d.jpg", "京A/0.jpg"]
 
 
+def test_the_class_is_the_second_folder_where_the_first_is_a_side(browser: Any, folder: Path, tables: Tables) -> None:
+    sides = Tables(tables.root)
+    for number in range(4):
+        sides.find(f"train/{number // 2}/{number}.jpg", "laplacian")
+        sides.find(f"train/京B/{number}.jpg", "cloned_plate", keep=True, group=20 + number // 2)
+    path = folder / "sides.html"
+    write(sides.data(run="sides", layout="sides", class_counts=[("0", 2, 0), ("1", 2, 0), ("京B", 4, 4)]), path)
+    browser.get(path.as_uri())
+    go(browser, "laplacian")
+    browser.execute_script("state.filter.folder = '1'; listPage(true)")
+    assert browser.execute_script("return document.querySelectorAll('main .card').length") == 2
+    go(browser, "cloned_plate")
+    assert "京B" in browser.find_element("css selector", ".clone h3").text
+
+
 def test_what_is_decided_is_what_is_exported(page: Any, folder: Path, tables: Tables) -> None:
     assert exported(page) == {"format": 1, "run": "run-1", "photos": [], "not_duplicates": []}
     go(page, "*")
