@@ -57,7 +57,7 @@ function refuteButton(list, text) {
   if (!possible.length) return null;
   const button = h("button", { type: "button", class: "refute", tabindex: "-1" }, "≠ " + t(text));
   button.pairs = possible;
-  button.addEventListener("click", () => refute(possible, button.getAttribute("aria-pressed") !== "true"));
+  button.addEventListener("click", () => refute(possible, !possible.every(([a, b]) => isRefuted(a, b))));
   return button;
 }
 
