@@ -116,7 +116,7 @@ def test_bins_count_every_pair_as_a_naive_loop_does(method: str) -> None:
 def test_drawing_within_a_bin_favours_no_pair() -> None:
     photos = copies(30, 40)
     times: dict[tuple[int, int], int] = {}
-    for seed in range(200):
+    for seed in range(400):
         sample = draw(photos, "phash", 5.0, 24, seed)
         largest = sample.population.argmax()
         chosen = sample.bin == largest
@@ -125,8 +125,8 @@ def test_drawing_within_a_bin_favours_no_pair() -> None:
     share = chosen.sum() / sample.population[largest]
     assert 0 < share < 1
     assert len(times) == sample.population[largest]
-    spread = np.sqrt(200 * share * (1 - share))
-    assert all(abs(number - 200 * share) < 5 * spread for number in times.values())
+    spread = np.sqrt(400 * share * (1 - share))
+    assert all(abs(number - 400 * share) < 5 * spread for number in times.values())
 
 
 def test_more_questions_are_the_same_ones_and_others() -> None:
