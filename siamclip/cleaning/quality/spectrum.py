@@ -31,8 +31,7 @@ def spectrum(decoded: Decoded) -> dict[str, float]:
     gray = decoded.gray
     height, width = gray.shape
     # The mean goes first: in 32 bits the zero frequency would drown the others.
-    centred = gray.astype(np.float32)
-    centred -= np.float32(cv2.mean(gray)[0])
+    centred = np.subtract(gray, np.float32(cv2.mean(gray)[0]), dtype=np.float32)
     amplitude = np.abs(scipy.fft.rfft2(centred, workers=1))
     amplitude[0, 0] = 0
     _, amplitude = cv2.threshold(amplitude, np.sqrt(height * width) / 1024, 0, cv2.THRESH_TOZERO)
