@@ -52,6 +52,7 @@ _QUALITY = "siamclip.cleaning.quality."
 _DUPLICATES = "siamclip.cleaning.duplicates."
 _CONSISTENCY = "siamclip.cleaning.consistency."
 _HASHES = ("phash", "ahash", "dhash", "whash")
+_BITS_256 = ("perceptual16", "perceptual")  # hash_contrast is the smaller hashes' column
 
 SCORERS: dict[str, Scorer] = {
     scorer.name: scorer
@@ -133,10 +134,10 @@ METHODS: dict[str, Method] = {
         Method("ahash", "duplicates", _DUPLICATES + "perceptual:ahash", "edited copies", ("perceptual",), False),
         Method("dhash", "duplicates", _DUPLICATES + "perceptual:dhash", "edited copies", ("perceptual",), False),
         Method("whash", "duplicates", _DUPLICATES + "perceptual:whash", "edited copies", ("perceptual",), False),
-        Method("phash16", "duplicates", _DUPLICATES + "perceptual:phash16", "edited copies", ("perceptual16",), False),
-        Method("ahash16", "duplicates", _DUPLICATES + "perceptual:ahash16", "edited copies", ("perceptual16",), False),
-        Method("dhash16", "duplicates", _DUPLICATES + "perceptual:dhash16", "edited copies", ("perceptual16",), False),
-        Method("whash16", "duplicates", _DUPLICATES + "perceptual:whash16", "edited copies", ("perceptual16",), False),
+        Method("phash16", "duplicates", _DUPLICATES + "perceptual:phash16", "edited copies", _BITS_256, False),
+        Method("ahash16", "duplicates", _DUPLICATES + "perceptual:ahash16", "edited copies", _BITS_256, False),
+        Method("dhash16", "duplicates", _DUPLICATES + "perceptual:dhash16", "edited copies", _BITS_256, False),
+        Method("whash16", "duplicates", _DUPLICATES + "perceptual:whash16", "edited copies", _BITS_256, False),
         Method("semantic", "duplicates", _DUPLICATES + "semantic:semantic", "the same content", ("embedding",)),
         Method(
             "kmeans", "strangers", _CONSISTENCY + "kmeans:kmeans", "small clusters, far from centroids", ("embedding",)

@@ -7,6 +7,10 @@
 
 16 x 16 hashes have twice those sides. Bits are read row by row, the first one the most significant, as in imagehash's
 hexadecimal text; 256 bits are four words, the first rows in the first.
+
+JPEGs are decoded in full for them. At a reduced size (both sides at least 256), of 308 photos enlarged to 1260 x 840, at
+most one bit differed in 99% for ahash and dhash but only in 97% for phash and 98.7% for whash; of 256 bits, in 77 to
+93% for all but ahash.
 """
 
 from __future__ import annotations
@@ -52,8 +56,9 @@ def perceptual16(decoded: Decoded) -> dict[str, np.ndarray]:
 def orientations(decoded: Decoded) -> dict[str, np.ndarray]:
     """phash8_oriented and so on: (8,) uint64, the hashes of the photo turned and mirrored, in ORIENTATIONS' order.
 
-    The shrunk photo is turned, not the photo. Shrinking is symmetric but for its rounding, so a few bits may differ
-    from the hash of the turned photo. The first is the upright hash, bit for bit.
+    The shrunk photo is turned, not the photo. Shrinking is symmetric but for its rounding: on 154 photos in seven
+    orientations, 96 to 99.6% of the hashes (by kind) were those of the turned photo, and no other by more than 2 bits.
+    The first is the upright hash, bit for bit.
     """
     shrinker = _shrinker(decoded)
     square, wide, tall = shrinker.to(32, 32), shrinker.to(9, 8), shrinker.to(8, 9)

@@ -15,7 +15,9 @@ from siamclip.cleaning.duplicates.hash_search import pairs_between, pairs_within
 from siamclip.cleaning.duplicates.keepers import rank
 from siamclip.errors import UserError
 
-# Standard deviation, in grey levels, of the photo at 32 x 32 pixels.
+# Standard deviation, in grey levels, of the photo at 32 x 32 pixels. Flat images with noise of 10 grey levels have up
+# to 0.6 at 348 x 348 pixels and 1.7 at 100 x 140. Of 1,543 photos of vehicles, groceries and scenes the lowest had
+# 3.5, the next one 10.9.
 FLAT = 2.0
 _ALL_ONES = np.uint64(2**64 - 1)
 
