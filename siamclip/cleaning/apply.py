@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from siamclip.cleaning.journal import Journal, Move, Removal, Round
 from siamclip.cleaning.real_folders import Place, open_below
-from siamclip.cleaning.recovery import Run, recover, split
+from siamclip.cleaning.recovery import OWNER, Run, recover, split
 from siamclip.cleaning.transfer import ContentChanged, take
 from siamclip.errors import UserError, printable
 
@@ -27,7 +27,6 @@ from siamclip.errors import UserError, printable
 # spinning one, where 20,000 moves with a flush each would wait for minutes.
 BATCH = 64
 _SHOWN = 3  # names in a message
-OWNER = ".siamclip-quarantine-"  # and the journal's identity: an empty file in a quarantine outside of the run
 
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is done, how many of it, of how many
 
@@ -64,6 +63,8 @@ def apply(
     if not root.is_dir():
         raise UserError(f"{root}: the collection is not there; mount or move it back, or scan it where it is now")
     root = root.resolve()
+    if quarantine is not None and quarantine.absolute() == run.quarantine.absolute():
+        quarantine = None
     target = (run.quarantine if quarantine is None else quarantine).absolute()
     with run.lock("apply"), Journal(run.journal) as journal:
         recover(run, journal)
@@ -238,7 +239,9 @@ def flush_folders(root: Path, paths: Sequence[str]) -> None:
 
 def _stopped(journal: Journal, quarantine: Path, path: str, error: OSError | ContentChanged) -> UserError:
     number = len(journal.history.in_state("moved"))
-    so_far = f"{number:,} photos are in the quarantine; undo brings them back"
+    so_far = (
+        f"{number:,} {'photo is' if number == 1 else 'photos are'} in the quarantine; undo brings back what is there"
+    )
     if isinstance(error, ContentChanged):
         return UserError(f"{path}: changed while apply was at work, and stays; {so_far}, or scan and find again")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

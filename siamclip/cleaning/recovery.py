@@ -8,6 +8,7 @@ never the only copy.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,8 @@ from typing import Protocol
 from siamclip.cleaning.journal import Journal, Move
 from siamclip.cleaning.real_folders import Place, open_below, parts_of
 from siamclip.errors import UserError
+
+OWNER = ".siamclip-quarantine-"  # and the journal's identity: an empty file in a quarantine outside of the run
 
 
 class Run(Protocol):
@@ -40,25 +43,48 @@ def split(relative: str) -> tuple[tuple[str, ...], str]:
     return tuple(folders), name
 
 
-def recover(run: Run, journal: Journal) -> None:
-    """Settle every move that is under way, on the disk and in the journal. Raises UserError where a disk refuses."""
-    for move in journal.history.in_state("moving", "returning"):
+def refuse_missing_quarantine(run: Run, journal: Journal, moves: Iterable[Move]) -> None:
+    """Raises UserError where a quarantine is not there: what is looked for in it would count as lost.
+
+    The disk of one outside of the run may not be mounted, its folder be there and empty: its owner's mark tells.
+    """
+    for number in {move.round for move in moves}:
+        given = journal.history.rounds[number].quarantine
+        folder = run.quarantine if given is None else given
+        if not folder.is_dir() or (given is not None and not (given / (OWNER + journal.history.identity)).exists()):
+            raise UserError(f"{folder}: the quarantine is not there; mount it or move it back, then try again")
+
+
+def recover(run: Run, journal: Journal) -> list[str]:
+    """Settle every move that is under way, on the disk and in the journal.
+
+    Returns the paths of photos that are neither at their places nor in the quarantine: others took or changed them.
+    Raises UserError where a disk refuses, or a quarantine is missing.
+    """
+    under_way = journal.history.in_state("moving", "returning")
+    refuse_missing_quarantine(run, journal, under_way)
+    lost = []
+    for move in under_way:
         root = journal.history.rounds[move.round].root
         try:
-            at_home = _settle(root, quarantine_of(run, journal, move), move, journal.part_name(move))
+            home, away = _settle(root, quarantine_of(run, journal, move), move, journal.part_name(move))
         except OSError as error:
             raise UserError(
                 f"{move.removal.path}: was being moved when the last run ended, and cannot be looked at "
                 f"({error.strerror}); correct that and run the same command again"
             ) from None
+        if not home and not away:
+            lost.append(move.removal.path)
+        in_quarantine = away and not home
         if move.state == "moving":
-            journal.mark("not_moved" if at_home else "moved", [move])
+            journal.mark("moved" if in_quarantine else "not_moved", [move])
         else:
-            journal.mark("returned" if at_home else "not_returned", [move])
+            journal.mark("not_returned" if in_quarantine else "returned", [move])
+    return lost
 
 
-def _settle(root: Path, quarantine: Path, move: Move, part: str) -> bool:
-    """Remove what is unfinished. True: the photo is at its own place, or nowhere that we would know of."""
+def _settle(root: Path, quarantine: Path, move: Move, part: str) -> tuple[bool, bool]:
+    """Remove what is unfinished. Where the photo was found whole: at its own place, in the quarantine."""
     removal = move.removal
     home_folders, home_name = split(removal.path)
     away_folders, away_name = split(move.to)
@@ -79,7 +105,7 @@ def _settle(root: Path, quarantine: Path, move: Move, part: str) -> bool:
                 if (home_whole or away_whole) and unfinished.exists():
                     unfinished.unlink()
                 place.folder.sync()
-    return home_whole or not away_whole
+    return home_whole, away_whole
 
 
 def _place(open_folders: ExitStack, root: Path, folders: tuple[str, ...], name: str) -> Place | None:

@@ -11,10 +11,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from siamclip.cleaning.apply import BATCH, OWNER, Progress, flush_folders, nothing
+from siamclip.cleaning.apply import BATCH, Progress, flush_folders, nothing
 from siamclip.cleaning.journal import Journal, Move
 from siamclip.cleaning.real_folders import Place, open_below
-from siamclip.cleaning.recovery import Run, quarantine_of, recover, split
+from siamclip.cleaning.recovery import OWNER, Run, quarantine_of, recover, refuse_missing_quarantine, split
 from siamclip.cleaning.transfer import ContentChanged, put_back
 from siamclip.errors import UserError
 
@@ -41,7 +41,7 @@ def undo(run: Run, *, last: bool = False, progress: Progress = nothing) -> UndoS
     summary = UndoSummary()
     with run.lock("undo"), Journal(run.journal) as journal:
         _refuse_missing(run, journal)
-        recover(run, journal)
+        summary.problems += [(path, "is neither at its place nor in the quarantine") for path in recover(run, journal)]
         moves = journal.history.in_state("moved")[::-1]
         if last and moves:
             newest = max(move.round for move in moves)
@@ -56,11 +56,11 @@ def undo(run: Run, *, last: bool = False, progress: Progress = nothing) -> UndoS
 def _refuse_missing(run: Run, journal: Journal) -> None:
     """An unmounted disk is an empty folder: bringing photos back into that would hide them."""
     one_of_each = {move.round: move for move in journal.history.in_state("moved", "returning")}
+    refuse_missing_quarantine(run, journal, one_of_each.values())
     for number, move in one_of_each.items():
-        root, quarantine = journal.history.rounds[number].root, quarantine_of(run, journal, move)
-        for folder, what in ((root, "collection"), (quarantine, "quarantine")):
-            if not folder.is_dir():
-                raise UserError(f"{folder}: the {what} is not there any more; mount it or move it back, then undo")
+        root = journal.history.rounds[number].root
+        if not root.is_dir():
+            raise UserError(f"{root}: the collection is not there any more; mount it or move it back, then undo")
         folders, _ = split(move.removal.path)
         if folders and not any(os.scandir(root)):
             raise UserError(
@@ -145,10 +145,10 @@ def _return(run: Run, journal: Journal, move: Move) -> None:
 
 def _remove_empty_folders(run: Run, journal: Journal) -> None:
     """The folders that apply made in its quarantines, where nothing is left in them."""
-    back: dict[Path, set[PurePosixPath]] = {}
+    given = (round_.quarantine for round_ in journal.history.rounds.values())
+    back: dict[Path, set[PurePosixPath]] = {run.quarantine if folder is None else folder: set() for folder in given}
     for move in journal.history.in_state("in place"):
-        folders = back.setdefault(quarantine_of(run, journal, move), set())
-        folders |= set(PurePosixPath(move.to).parents) - {PurePosixPath(".")}
+        back[quarantine_of(run, journal, move)] |= set(PurePosixPath(move.to).parents) - {PurePosixPath(".")}
     for quarantine, folders in back.items():
         if quarantine.is_symlink() or not quarantine.is_dir():
             continue
