@@ -101,10 +101,11 @@ def fit(values: np.ndarray) -> tuple[float, float, float, float]:
     lefts, rights = int(np.count_nonzero(values < 0)), int(np.count_nonzero(values > 0))
     if lefts == 0 or rights == 0:
         return np.nan, np.nan, np.nan, np.nan
-    total = float(np.square(values).sum())
-    left_sum = float(np.square(np.minimum(values, 0)).sum())
+    negative = np.minimum(values, 0)
+    total, left_sum = (float(np.vdot(part, part)) for part in (values, negative))
     left, right = left_sum / lefts, (total - left_sum) / rights
-    ratio = float(np.abs(values).mean()) ** 2 / (total / values.size)
+    absolute = float(values.sum() - 2 * negative.sum())
+    ratio = (absolute / values.size) ** 2 / (total / values.size)
     skew = float(np.sqrt(left / right))
     target = ratio * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
 

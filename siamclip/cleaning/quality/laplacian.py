@@ -26,7 +26,11 @@ def laplacian_variance(decoded: Decoded) -> dict[str, float]:
 def judge(
     photos: Photos, *, threshold: float = 100.0, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
-    """Photos whose variance lies below `threshold`, or the lowest `percentile` percent."""
+    """Photos whose variance lies below `threshold`, or the lowest `percentile` percent.
+
+    100 flags 5% of sharp photos of groceries (348 x 348) and none of vehicles (93 x 137), and all of both once they
+    are blurred with a Gaussian of 2 pixels.
+    """
     limit = Limit("threshold", threshold, "blurred", "below", 0.0)
     values = photos.column("laplacian_variance")
     return judged(photos, "laplacian", "Laplacian variance", values, [limit], percentile, max_share)

@@ -25,7 +25,8 @@ def judge(
 ) -> Findings:
     """Photos whose variance lies below `threshold`, or the lowest `percentile` percent.
 
-    1500 flags 1% of sharp photos of groceries, and two thirds of the same blurred with a Gaussian of 2 pixels.
+    1500 flags 1.2% of sharp photos of groceries and none of vehicles, 66% and 8% of the same blurred with a Gaussian
+    of 2 pixels, and all with 4: contrast counts for more here than in the Laplacian.
     """
     limit = Limit("threshold", threshold, "blurred", "below", 0.0)
     values = photos.column("sobel_variance")

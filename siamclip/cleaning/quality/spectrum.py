@@ -71,7 +71,8 @@ def judge_ratio(
 ) -> Findings:
     """Photos with less than `threshold` percent of their energy at high frequencies, or the lowest `percentile`.
 
-    1.5 flags 1% of sharp photos of groceries, and 95% of the same blurred with a Gaussian of 2 pixels.
+    1.5 flags 1.2% of sharp photos of groceries and none of vehicles, and 94% and 82% of the same blurred with a
+    Gaussian of 2 pixels.
     """
     limit = Limit("threshold", threshold, "blurred", "below", 0.0, 100.0, lambda value, digits: f"{value:.{digits}g}%")
     values = photos.column("fft_ratio")
@@ -81,7 +82,11 @@ def judge_ratio(
 def judge_entropy(
     photos: Photos, *, threshold: float = 0.8, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
-    """Photos whose spectrum is less even than `threshold`, or the lowest `percentile` percent."""
+    """Photos whose spectrum is less even than `threshold`, or the lowest `percentile` percent.
+
+    0.8 flags 0.6% of sharp photos of groceries and none of vehicles, and all of both (99.6%) once they are blurred
+    with a Gaussian of 2 pixels.
+    """
     limit = Limit("threshold", threshold, "blurred", "below", 0.0, 1.0)
     values = photos.column("spectrum_entropy")
     return judged(photos, "spectrum_entropy", "spectrum entropy", values, [limit], percentile, max_share)
