@@ -71,7 +71,7 @@ def pairs_between(
 def _as_rows(hashes: np.ndarray) -> np.ndarray:
     if hashes.dtype != np.uint64 or hashes.ndim not in (1, 2):
         raise ValueError(f"hashes are (N,) or (N, W) uint64, not {hashes.shape} {hashes.dtype}")
-    return np.ascontiguousarray(hashes.reshape(len(hashes), -1))
+    return np.ascontiguousarray(hashes[:, None] if hashes.ndim == 1 else hashes)
 
 
 def _search(rows: np.ndarray, boundary: int, threshold: int, max_pairs: int, threads: int | None) -> Found:
