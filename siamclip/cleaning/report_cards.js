@@ -152,7 +152,8 @@ const isConflict = (group) => group.view !== "duplicates";
 function reasonsOf(group, photo) {
   const own = group.own.get(photo);
   if (photo === group.keeper) return own.slice(0, 1);
-  return own.filter((finding) => findings.keep[finding] || !evidenceOf(photo, group.keeper).length).slice(0, 1);
+  const spared = (finding) => !isConflict(group) && findings.keep[finding];
+  return own.filter((finding) => spared(finding) || !evidenceOf(photo, group.keeper).length).slice(0, 1);
 }
 
 // Built when it is opened: a group of a hundred has thousands of pairs.

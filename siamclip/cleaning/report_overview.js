@@ -38,12 +38,18 @@ function figureCards() {
   });
 }
 
+// A time of the ISO form in the reader's own; anything else as it is.
+function when(text) {
+  const time = /^\d{4}-\d\d-\d\dT/.test(text) ? new Date(text) : new Date(NaN);
+  return isNaN(time) ? printable(text) : time.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
+}
+
 function overview() {
   const questioned = Object.keys(data.notes).flatMap(questionedOf);
   const embedded = photos.image.filter((place) => place >= 0).length;
   const rest = PHOTOS - embedded - Object.keys(data.errors).length;
   return [
-    h("p", { class: "soft" }, t("created", { when: data.created }), " · ", t("run", { run: printable(data.run) }), " · ", t("pairsWords")),
+    h("p", { class: "soft", title: printable(data.run) }, t("created", { when: when(data.created) }), " · ", t("untilApply")),
     h("div", { class: "figures" }),
     ...data.warnings.map((text) => h("p", { class: "note" }, printable(text))),
     ...(questioned.length ? [h("section", {}, h("h2", {}, t("questioned")), h("p", { class: "soft" }, t("questionedLead")), questioned.map(questionedNote))] : []),
@@ -70,7 +76,7 @@ function methodTable() {
       h("td", {}, name in flaggedBy && views.has(view)
         ? h("button", { type: "button", class: "link", onclick: () => go(view, { ...NO_FILTER, method: view === name ? "" : name }) }, methodName(name)) : methodName(name)),
       h("td", { class: "number" }, flagged.toLocaleString(language)), h("td", { class: "number" }, removed.toLocaleString(language)),
-      h("td", {}, data.methods[name].sees), h("td", { class: "soft" }, notes.map(([key, value]) => `${printable(key)}: ${printable(String(value))}`).join(" · ")));
+      h("td", {}, data.methods[name].sees), h("td", { class: "soft" }, notes.map(([key, value]) => `${printable(key)}: ${typeof value === "number" ? number(value) : printable(String(value))}`).join(" · ")));
   });
   return h("section", {}, h("h2", {}, t("methods")), h("p", { class: "soft" }, t("methodsLead")),
     h("div", { class: "scroll" }, h("table", { class: "methods" },
