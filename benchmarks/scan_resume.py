@@ -36,7 +36,8 @@ def main() -> None:
     parser.add_argument("--scan", nargs=2, type=Path, metavar=("DATA", "RUN"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.scan:
-        print(json.dumps(_scan(*arguments.scan, arguments)))
+        data, run = arguments.scan
+        print(json.dumps(_scan(data, run, arguments)))
         return
 
     from benchmarks.machine import machine
