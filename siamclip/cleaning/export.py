@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from siamclip.cleaning.apply import Progress, nothing
 from siamclip.cleaning.journal import Removal
 from siamclip.cleaning.real_folders import Place, open_below
 from siamclip.cleaning.recovery import split
-from siamclip.cleaning.transfer import ContentChanged, copy, link, rename
+from siamclip.cleaning.transfer import ContentChanged, copy, link, put_back
 from siamclip.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def export(
     if changed:
         listed = ", ".join(map(printable, changed[:_SHOWN])) + (" ..." if len(changed) > _SHOWN else "")
         raise UserError(
-            f"--export {destination}: {len(changed):,} photos changed since the scan and were left out ({listed}); "
+            f"--export {destination}: changed since the scan and left out: {len(changed):,} of the photos ({listed}); "
             "scan and find again, then export again, which goes on"
         )
     return summary
@@ -120,8 +121,8 @@ def _claim(root: Path, destination: Path, expected: set[str]) -> None:
         raise UserError(f"--export {destination}: cannot be written ({error.strerror}); give another folder") from None
     if foreign:
         raise UserError(
-            f"--export {destination}: holds {len(foreign):,} files that are not to be exported, such as "
-            f"{printable(min(foreign))}; nothing is removed there: give an empty folder"
+            f"--export {destination}: holds what is not to be exported, such as {printable(min(foreign))} "
+            f"({len(foreign):,} in all); nothing is removed there: give an empty folder"
         )
 
 
@@ -160,6 +161,11 @@ def _export_one(root: Path, photo: Kept, destination: Path, mode: Mode) -> bool:
         source = Place(open_folders.enter_context(open_below(root, folders)), name)
         target_folder = open_folders.enter_context(open_below(destination, folders, create=True))
         target = Place(target_folder, name)
+        part = Place(target_folder, _PART)
+        with contextlib.suppress(FileNotFoundError):  # of an export that was interrupted
+            part.unlink()
+        if target.exists() and stat.S_ISREG(target.stat().st_mode) and target.stat().st_size == 0:
+            target.unlink()  # perhaps a placeholder of an interrupted export: see transfer.rename
         if target.exists():
             if not target.holds(photo.content):
                 raise UserError(f"--export {destination}: holds another {photo.path}; give an empty folder")
@@ -167,7 +173,8 @@ def _export_one(root: Path, photo: Kept, destination: Path, mode: Mode) -> bool:
         if mode == "hardlink":
             _link_whole(source, target, photo.content)
         else:
-            _copy_whole(source, target, photo.content)
+            copy(source, part, photo.content)
+            put_back(part, target, _PART, content=None)
     return True
 
 
@@ -175,14 +182,6 @@ def _link_whole(source: Place, target: Place, content: str) -> None:
     if source.digest()[0] != content:
         raise ContentChanged
     link(source, target)
-
-
-def _copy_whole(source: Place, target: Place, content: str) -> None:
-    part = Place(target.folder, _PART)
-    with contextlib.suppress(FileNotFoundError):  # of an export that was interrupted
-        part.unlink()
-    copy(source, part, content)
-    rename(part, target)
 
 
 def _stopped(path: str, destination: Path, error: OSError) -> UserError:

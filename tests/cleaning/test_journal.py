@@ -82,11 +82,12 @@ def test_states(tmp_path: Path) -> None:
 
 
 def test_cut_off_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each prefix of a journal is a journal: of the lines that are whole."""
+    """A prefix of a journal is a journal: of the lines that are whole."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # nobody pulls the plug here
     whole = written(tmp_path / "whole")
     path = tmp_path / "cut"
-    for length in range(len(whole) + 1):
+    ends = {length for length in range(len(whole) + 1) if b"\n" in whole[length - 2 : length + 2]}
+    for length in sorted({*range(0, len(whole), 11), *ends, len(whole)}):
         path.write_bytes(whole[:length])
         lines = whole[:length].count(b"\n")
         expected = [[], [], ["moving"], ["moving"] * 2, ["moved", "moving"]][lines]
