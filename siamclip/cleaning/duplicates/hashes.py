@@ -8,9 +8,9 @@
 16 x 16 hashes have twice those sides. Bits are read row by row, the first one the most significant, as in imagehash's
 hexadecimal text; 256 bits are four words, the first rows in the first.
 
-JPEGs are decoded in full for them. At a reduced size (both sides at least 256), of 308 photos enlarged to 1260 x 840, at
-most one bit differed in 99% for ahash and dhash but only in 97% for phash and 98.7% for whash; of 256 bits, in 77 to
-93% for all but ahash.
+JPEGs are decoded in full for them. At a reduced size (both sides at least 256), of 308 photos enlarged to 1260 x 840,
+at most one bit differed in 99% for ahash and dhash but only in 97% for phash and 98.7% for whash; of 256 bits, in 77
+to 93% for all but ahash.
 """
 
 from __future__ import annotations

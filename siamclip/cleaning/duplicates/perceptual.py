@@ -75,7 +75,8 @@ def _near(photos: Photos, name: str, side: int, threshold: int, oriented: bool) 
             raise UserError(
                 f"--set {method}.orientations=true: the scan holds no {column!r}; scan again with --orientations"
             )
-    hashes = photos.column(column).reshape(len(photos), -1)
+    hashes = photos.column(column)
+    hashes = hashes[:, None] if hashes.ndim == 1 else hashes
     flat = photos.column("hash_contrast") < FLAT
     informative = photos.readable & ~flat & _has_information(hashes[:, :1] if oriented else hashes)
     value = np.full(len(photos), -1, np.int64)
