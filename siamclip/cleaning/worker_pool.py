@@ -151,7 +151,7 @@ def _quiet_start() -> Iterator[None]:
         yield
     finally:
         if in_main:
-            signal.signal(signal.SIGINT, handler)
+            signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
