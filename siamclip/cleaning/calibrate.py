@@ -56,6 +56,7 @@ class Proposal:
     seed: int
     number: int  # of questions that were wanted; there can be fewer
     threshold: float  # the method's present one, as a distance
+    max_distance: float  # the end of the range that was asked about
     upper: tuple[float, ...]
     population: tuple[float, ...]
     counted: bool
@@ -102,6 +103,7 @@ def propose(
         seed,
         number,
         float(threshold),
+        float(sample.max_distance),
         tuple(sample.upper.tolist()),
         tuple(sample.population.tolist()),
         sample.counted,
@@ -274,7 +276,7 @@ def as_json(proposal: Proposal, result: Result) -> dict[str, Any]:
         "threshold": rows[result.choice.estimated] if result.choice.estimated is not None else None,
         "threshold_surely": rows[result.choice.sure] if result.choice.sure is not None else None,
         "confidence": 0.95,
-        "recall_is_relative_to": f"copies of other bytes within a distance of {proposal.upper[-1]:g}",
+        "recall_is_relative_to": f"copies of other bytes within a distance of {proposal.max_distance:g}",
         "pairs_are": "counted" if proposal.counted else f"estimated from {proposal.asked} of {proposal.photos} photos",
         "answered": int(result.answered.sum()),
         "skipped": result.skipped,
@@ -295,7 +297,7 @@ def in_words(proposal: Proposal, result: Result) -> list[str]:
             f"precision {precision} [{found.precision_low[i]:.3f}, {found.precision_high[i]:.3f}], "
             f"recall {recall} [{found.recall_low[i]:.3f}, {found.recall_high[i]:.3f}]"
         )
-    lines.append(f"recall is relative to the copies of other bytes within a distance of {proposal.upper[-1]:g}")
+    lines.append(f"recall is relative to the copies of other bytes within a distance of {proposal.max_distance:g}")
     if chosen.estimated is None:
         lines.append(f"no threshold reaches a precision of {chosen.wished}")
         return lines

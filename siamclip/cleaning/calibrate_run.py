@@ -38,6 +38,7 @@ def calibrate(
     seed: int = 0,
     precision: float = 0.99,
     threshold: float | None = None,
+    max_distance: float | None = None,
     answers: Path | None = None,
     read: Callable[[str], str] | None = input,
     write: Callable[[str], None] = print,
@@ -45,11 +46,12 @@ def calibrate(
 ) -> Path | None:
     """Ask (or take `answers`), and write what calibrate.py lists into `folder`; the figures as JSON, None without any.
 
-    `threshold`: the method's present setting, in its own unit; None for its default. `read` None asks nothing: the
-    page is written, and the figures of the answers that are there. Raises UserError.
+    `threshold`: the method's present setting, in its own unit; None for its default. `max_distance`: the largest
+    distance to ask about; None for the one of calibrate_sample.default_range. `read` None asks nothing: the page is
+    written, and the figures of the answers that are there. Raises UserError.
     """
     place = folder / f"calibration-{method}.json"
-    proposal, given = _questions(place, photos, method, questions, seed, threshold)
+    proposal, given = _questions(place, photos, method, questions, seed, threshold, max_distance)
     if answers is not None:
         given |= read_answers(answers, proposal)
     save(place, proposal, given)
@@ -75,19 +77,28 @@ def calibrate(
 
 
 def _questions(
-    place: Path, photos: Photos, method: str, number: int, seed: int, threshold: float | None
+    place: Path,
+    photos: Photos,
+    method: str,
+    number: int,
+    seed: int,
+    threshold: float | None,
+    max_distance: float | None,
 ) -> tuple[Proposal, dict[str, Answer]]:
     stored = load(place)
     if stored is None:
         if threshold is None and method in METHODS and "threshold" in settings_of(method):
             threshold = float(settings_of(method)["threshold"].default)
         distance = as_distance(method, 0.0 if threshold is None else threshold)
-        return propose(photos, method, number, seed, threshold=distance), {}
+        return propose(photos, method, number, seed, threshold=distance, max_distance=max_distance), {}
     proposal, given = stored
     if proposal.collection != collection_of(photos):
         raise UserError(f"{place}: its pairs were drawn before the collection changed; move it away to draw new ones")
     if proposal.seed != seed:
         raise UserError(f"{place}: its pairs are of --seed {proposal.seed}; give that to go on, or move the file away")
+    if max_distance not in (None, proposal.max_distance):
+        raise UserError(f"{place}: asks up to a distance of {proposal.max_distance:g}; move the file away for another")
     if proposal.number < number:
-        proposal = propose(photos, method, number, seed, threshold=proposal.threshold)
+        now, last = proposal.threshold, proposal.max_distance
+        proposal = propose(photos, method, number, seed, threshold=now, max_distance=last)
     return proposal, given

@@ -44,6 +44,7 @@ class Sample:
 
     upper: np.ndarray
     population: np.ndarray
+    max_distance: float
     counted: bool  # False: `population` is estimated from `asked` of `photos` photos
     photos: int
     asked: int
@@ -121,6 +122,7 @@ def draw(
     return Sample(
         upper,
         np.bincount(bin_of_slot, found.count, len(upper)) / seen,
+        last,
         asked == size,
         size,
         asked,

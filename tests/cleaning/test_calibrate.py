@@ -375,6 +375,8 @@ def test_a_whole_session(tmp_path: Path) -> None:
     assert more is not None
     assert len(more[0].questions) == 60
     assert set(more[1]) == {row[0] + " " + row[1] for row in rows}
+    with pytest.raises(UserError, match="asks up to a distance of 16"):
+        calibrate(tmp_path, photos, "phash", questions=60, max_distance=20, read=None)
     with pytest.raises(UserError, match="are of --seed 0"):
         calibrate(tmp_path, photos, "phash", questions=60, seed=1, read=None)
     photos.content[0] = b"f" * 32

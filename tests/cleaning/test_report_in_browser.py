@@ -347,7 +347,7 @@ def test_pairs_of_a_calibration_are_answered_by_keys_and_exported(browser: Any, 
     contents = [content_hash(tables.root / path) for path in paths]
     pairs = [(0, 1), (0, 2), (1, 3), (2, 3)]
     questions = tuple(Question(paths[a], paths[b], contents[a], contents[b], 3.0, 0) for a, b in pairs)
-    proposal = Proposal("phash", 0, 4, 5.0, (16.0,), (4.0,), True, 4, 4, "", questions)
+    proposal = Proposal("phash", 0, 4, 5.0, 16.0, (16.0,), (4.0,), True, 4, 4, "", questions)
     page = folder / "calibration-phash.html"
     calibrate_page.write(proposal, {questions[1].key: "different"}, tables.root, page, run="run")
     browser.get(page.as_uri())
