@@ -320,7 +320,7 @@ class CleanFindConfig:
     test_ratio: float = 0.15
     # Of the split, and of whatever draws at random.
     seed: int = 42
-    # Folders whose photos are kept before others, in this order.
+    # Nothing is removed from these folders; their photos are kept before copies elsewhere, in this order.
     protected: tuple[str, ...] = ()
     # No identity is left with fewer photos than this by what is proposed.
     min_per_class: int = 2

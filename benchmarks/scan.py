@@ -90,11 +90,10 @@ def main() -> None:
 
 def _scan(photos: Path, scorers: tuple[str, ...], methods: tuple[str, ...]) -> float:
     """Photos a second, of a scan into an empty run and of the methods on it."""
-    from siamclip.cleaning.scan import scan
-    from siamclip.cleaning.table import open_photos
-
     from siamclip.cleaning.run import run_methods
     from siamclip.cleaning.run_folder import RunFolder
+    from siamclip.cleaning.scan import scan
+    from siamclip.cleaning.table import open_photos
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

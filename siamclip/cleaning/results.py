@@ -10,8 +10,6 @@ Paths are text for people and other tools; `raw_path` and `raw_related` hold the
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from siamclip.checkpoint import write_atomically
+from siamclip.cleaning import csv_table
 from siamclip.cleaning.class_counts import ClassCounts, as_csv
 from siamclip.cleaning.contracts import Findings, Pairs, Photos
 from siamclip.cleaning.file_table import read_table, shown_paths, write_table
@@ -99,7 +98,8 @@ def write_results(
         table = findings_table(photos, findings)
         write_table(run.findings, table)
         write_table(run.pairs, pairs_table(photos, pairs))
-        write_atomically(run.findings_csv, _as_csv(table))
+        rows = zip(*(table[name].to_pylist() for name in CSV_COLUMNS), strict=True)
+        write_atomically(run.findings_csv, csv_table.as_csv(CSV_COLUMNS, rows))
         write_atomically(run.class_counts, as_csv(counts))
         text = json.dumps({**notes, "classes": counts.rows()}, ensure_ascii=False, indent=1, default=_plain)
         write_atomically(run.notes, text.encode("utf-8", "backslashreplace"))
@@ -174,15 +174,6 @@ def _bytes(table: pa.Table, name: str) -> list[bytes]:
 
     found: list[bytes] = pc.coalesce(table[f"raw_{name}"], table[name].cast(pa.large_binary())).to_pylist()
     return found
-
-
-def _as_csv(table: pa.Table) -> bytes:
-    """UTF-8 with a byte order mark, without which Excel shows Chinese names as noise."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    writer.writerows(zip(*(table[name].to_pylist() for name in CSV_COLUMNS), strict=True))
-    return text.getvalue().encode("utf-8-sig")
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
