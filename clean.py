@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from siamclip.cleaning.decide import Decision
     from siamclip.cleaning.duplicates.geometry import Verdicts
     from siamclip.cleaning.plan import Plan
-    from siamclip.cleaning.remembered import HashPairs
     from siamclip.embedding.embedder import Embedder
+
+
+FOUND_BY = frozenset(CleanFindConfig.__dataclass_fields__)  # of a run's settings, those of find
 
 
 # -- scan -------------------------------------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ def find(run: RunFolder, config: CleanFindConfig) -> int:
     from siamclip.cleaning.console import Bars, new_console, say, say_findings
     from siamclip.cleaning.decide import decide
     from siamclip.cleaning.group_file import write_groups
-    from siamclip.cleaning.results import write_results
+    from siamclip.cleaning.results import known_not_duplicates, write_results, write_settings
     from siamclip.cleaning.run import run_methods, verified
     from siamclip.cleaning.settings import effective, parse
     from siamclip.cleaning.table import open_photos
@@ -144,7 +146,7 @@ def find(run: RunFolder, config: CleanFindConfig) -> int:
             verdicts=verdicts,
             min_per_class=config.min_per_class,
             protected=config.protected,
-            not_duplicates=not_duplicates(run, config),
+            not_duplicates=known_not_duplicates(run, config.not_duplicates),
         )
         findings = [*decision.findings, *leaks_of(run, photos, decision, config)]
         notes = described(
@@ -154,23 +156,11 @@ def find(run: RunFolder, config: CleanFindConfig) -> int:
             {one.method: one.notes for one in pairs} | {one.method: one.notes for one in findings if one.notes},
         )
         write_groups(run.groups, photos, decision.copies)
-        write_effective(run, config, settings)
+        write_settings(run, {name: value for name, value in asdict(config).items() if name in FOUND_BY}, settings)
         write_results(run, photos, findings, pairs, decision.counts, notes | {"left_out": found.left_out})
     say_findings(console, notes["photos"], findings, decision, found.left_out)
     say(console, f"findings: {run.findings_csv}; to look at them: python clean.py report {run}")
     return 0
-
-
-def not_duplicates(run: RunFolder, config: CleanFindConfig) -> HashPairs:
-    """What was judged before in this run, and in the file of --not_duplicates, which this run remembers from now on."""
-    from siamclip.cleaning import remembered
-
-    if config.not_duplicates is None:
-        return remembered.read(run.not_duplicates)
-    path = Path(config.not_duplicates)
-    if not path.is_file():
-        raise UserError(f"--not_duplicates {path}: no such file; it is not_duplicates.json in the folder of a run")
-    return remembered.remember(run.not_duplicates, remembered.read(path))
 
 
 def leaks_of(run: RunFolder, photos: Photos, decision: Decision, config: CleanFindConfig) -> list[Findings]:
@@ -209,16 +199,6 @@ def described(
         "methods": {name: notes for name, notes in methods.items() if notes},
         "decision": decision.notes,
     }
-
-
-def write_effective(run: RunFolder, config: CleanFindConfig, settings: dict[str, dict[str, Any]]) -> None:
-    """The settings of this find as a YAML file that --config reads back."""
-    from siamclip.checkpoint import write_atomically
-    from siamclip.yaml_settings import as_yaml
-
-    own = {name: value for name, value in asdict(config).items() if name in CleanFindConfig.__dataclass_fields__}
-    given = {method: values for method, values in settings.items() if values}
-    write_atomically(run.settings, as_yaml(CleanFindConfig(**own), set=given).encode())
 
 
 # -- report -----------------------------------------------------------------------------------------------------------
@@ -321,7 +301,35 @@ def undo(run: RunFolder, config: CleanUndoConfig) -> int:
 
 def calibrate(run: RunFolder, config: CleanCalibrateConfig) -> int:
     """Ask about pairs, and tell the precision and recall of every threshold."""
-    raise UserError("calibrate: not there yet")
+    from siamclip.cleaning.calibrate_run import calibrate as ask
+    from siamclip.cleaning.console import Bars, new_console, say
+    from siamclip.cleaning.results import effective_threshold
+    from siamclip.cleaning.table import open_photos
+
+    console = new_console()
+    with run.lock("calibrate"):
+        photos = open_photos(run, layout=config.layout, archive=run.archive)
+        with Bars(console) as bars:
+            report = bars.stages()
+
+            def said(text: str) -> None:
+                bars.stop()  # no bar where a question stands
+                say(console, *text.splitlines())
+
+            ask(
+                run.path,
+                photos,
+                config.method,
+                questions=config.questions,
+                seed=config.seed,
+                precision=config.target_precision,
+                threshold=effective_threshold(run, config.method),
+                answers=None if config.answers is None else Path(config.answers),
+                read=input if sys.stdin.isatty() else None,
+                write=said,
+                progress=lambda done, total: report("thumbnails", done, total),
+            )
+    return 0
 
 
 def methods() -> int:
@@ -380,7 +388,9 @@ def main(argv: Sequence[str]) -> int:
         return command.function(config)
     if place is None:
         raise UserError(f"{name}: give the folder of the run, as in: python clean.py {name} clean_run")
-    return command.function(RunFolder(place), config)
+    run = RunFolder(place)
+    _ = run.root  # a mistyped folder is refused before anything is made in it
+    return command.function(run, config)
 
 
 if __name__ == "__main__":

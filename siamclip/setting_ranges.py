@@ -59,7 +59,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("same_view", lambda x: -1 <= x <= 1, "in [-1, 1], a cosine"),
     ("min_inliers", lambda x: x >= 4, "at least 4"),
     ("thumbnails_mb", lambda x: x >= 0, "0 or more"),
-    ("questions", lambda x: x >= 10, "at least 10"),
+    ("questions", lambda x: x >= 12, "at least 12"),
     ("target_precision", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
     ("seed", lambda x: 0 <= x < 2**32, "from 0 to 4294967295"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -68,15 +69,19 @@ def _flag_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def as_yaml(config: Any, **instead: Any) -> str:
-    """A dataclass of settings as a YAML file that ``--config`` reads back; `instead`: other values for some of them."""
+def as_yaml(config: Any) -> str:
+    """A dataclass of settings as a YAML file that ``--config`` reads back."""
+    return mapping_as_yaml(asdict(config))
+
+
+def mapping_as_yaml(settings: Mapping[str, Any]) -> str:
+    """The same of settings by name."""
     import yaml
 
-    content = _plain(asdict(config) | instead)
-    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    return yaml.safe_dump(_plain(settings), allow_unicode=True, sort_keys=False)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     return list(value) if isinstance(value, tuple) else value

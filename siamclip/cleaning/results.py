@@ -13,21 +13,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from siamclip.checkpoint import write_atomically
-from siamclip.cleaning import csv_table
+from siamclip.cleaning import csv_table, remembered
 from siamclip.cleaning.class_counts import ClassCounts, as_csv
 from siamclip.cleaning.contracts import Findings, Pairs, Photos
 from siamclip.cleaning.file_table import read_table, shown_paths, write_table
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.errors import UserError
+from siamclip.yaml_settings import mapping_as_yaml
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from siamclip.cleaning.remembered import HashPairs
     from siamclip.cleaning.report import ReportData
 
 CSV_COLUMNS = ("path", "method", "score", "flagged", "reason", "group", "keep", "related", "content")
@@ -109,6 +112,34 @@ def write_results(
         ) from None
 
 
+def write_settings(run: RunFolder, settings: Mapping[str, Any], methods: Mapping[str, Mapping[str, Any]]) -> None:
+    """The settings of a find, and of each of its methods, as a YAML file that --config reads back."""
+    given = {method: values for method, values in methods.items() if values}
+    write_atomically(run.settings, mapping_as_yaml({**settings, "set": given}).encode("utf-8", "backslashreplace"))
+
+
+def effective_threshold(run: RunFolder, method: str) -> float | None:
+    """The threshold that the last find of this run had for a method; None where it did not run."""
+    import yaml
+
+    if not run.settings.exists():
+        return None
+    value = yaml.safe_load(run.settings.read_text("utf-8"))["set"].get(method, {}).get("threshold")
+    return None if value is None else float(value)
+
+
+def known_not_duplicates(run: RunFolder, given: str | None) -> HashPairs:
+    """What was judged in this run, and in the file of another, which this run remembers from now on.
+
+    Raises UserError for a file that is not there.
+    """
+    if given is None:
+        return remembered.read(run.not_duplicates)
+    if not Path(given).is_file():
+        raise UserError(f"--not_duplicates {given}: no such file; it is not_duplicates.json in the folder of a run")
+    return remembered.remember(run.not_duplicates, remembered.read(Path(given)))
+
+
 def read_notes(run: RunFolder) -> dict[str, Any]:
     """Raises UserError where `find` has not run to its end."""
     try:
@@ -163,6 +194,7 @@ def report_data(run: RunFolder) -> ReportData:
         notes=notes["methods"],
         scan={"photos": notes["photos"], "unreadable": notes["unreadable"]},
         settings=run.settings.read_text("utf-8"),
+        layout=notes["layout"],
         warnings=[f"{name}: not run, {why}" for name, why in notes["left_out"].items()],
         contents=contents,
     )
