@@ -93,12 +93,13 @@ def _settle(root: Path, quarantine: Path, move: Move, part: str) -> tuple[bool, 
         away = _place(open_folders, quarantine, away_folders, away_name)
         home_whole = home is not None and home.holds(removal.content)
         away_whole = away is not None and away.holds(removal.content)
-        # Empty files are placeholders: see transfer.rename.
+        # Empty files are placeholders (see transfer.rename), of an empty photo too: they lack its time and mode.
+        if home is not None and move.state == "returning" and away_whole and _is_empty(home):
+            home.unlink()
+            home_whole = False
         placeholder = away is not None and _is_empty(away) and (home_whole or not away_whole)
         if away is not None and (placeholder or (home_whole and away_whole)):
             away.unlink()
-        if home is not None and move.state == "returning" and not home_whole and away_whole and _is_empty(home):
-            home.unlink()
         for place in (home, away):
             if place is not None:
                 unfinished = Place(place.folder, part)

@@ -3,13 +3,14 @@
     python -m tests.cleaning.killed_runs points apply FOLDER near     killed before each single step in turn
     python -m tests.cleaning.killed_runs clock apply FOLDER near 50   killed 50 times at random moments
 
-FOLDER/near or FOLDER/far: whether the quarantine's file system pretends to be another one. Each kill is followed by
-the same command again or by the other one, which must end in the whole. A script of its own because it forks:
+The last word says what the file systems pretend to be: see `pretend`. Each kill is followed by the same command
+again or by the other one, which must end in the whole. A script of its own because it forks:
 that is safe in a process without threads only.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -44,11 +45,11 @@ RENAME, LINK = os.rename, os.link
 class Case:
     """A collection, its quarantine and what it should look like before and after."""
 
-    def __init__(self, folder: Path, far: bool) -> None:
-        self.folder, self.far = folder, far
+    def __init__(self, folder: Path, disks: str) -> None:
+        self.folder, self.far = folder, disks == "far"
         self.root = folder / "data"
         self.run = RunFolder(folder / "run")
-        self.quarantine = folder / "elsewhere" if far else self.run.quarantine
+        self.quarantine = folder / "elsewhere" if self.far else self.run.quarantine
         write(self.root, FILES)
         self.before = snapshot(self.root)
         self.contents = contents(self.root)
@@ -80,10 +81,17 @@ class Case:
         assert left == [], left
 
 
-def pretend_another_file_system(quarantine: Path, pretend: bool) -> None:
+def pretend(disks: str, quarantine: Path) -> None:
+    """near: one file system; far: `quarantine` is one of its own; no_links: one without hard links."""
     os.rename, os.link = RENAME, LINK
-    if pretend:
+    if disks == "far":
         os.rename, os.link = on_its_own_disk(RENAME, quarantine), on_its_own_disk(LINK, quarantine)
+    if disks == "no_links":
+        os.link = no_links
+
+
+def no_links(*args: Any, **words: Any) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def die_at(point: int) -> None:
@@ -148,15 +156,15 @@ def settle(case: Case, go_on: bool, command: str) -> None:
     case.check_undone()
 
 
-def at_every_point(command: str, folder: Path, far: bool) -> int:
+def at_every_point(command: str, folder: Path, disks: str) -> int:
     # A kill leaves to the system what was written: only a power cut tells whether it was flushed.
     os.fsync = lambda descriptor: None
     point = 0
     while True:
         point += 1
         for go_on in (True, False):
-            case = Case(folder / f"{point}-{go_on}", far)
-            pretend_another_file_system(case.quarantine, far)
+            case = Case(folder / f"{point}-{go_on}", disks)
+            pretend(disks, case.quarantine)
 
             def prepare(at: int = point) -> None:
                 die_at(at)
@@ -168,13 +176,13 @@ def at_every_point(command: str, folder: Path, far: bool) -> int:
             return point - 1
 
 
-def by_the_clock(command: str, folder: Path, far: bool, kills: int) -> int:
-    rng = random.Random(command + str(far))
+def by_the_clock(command: str, folder: Path, disks: str, kills: int) -> int:
+    rng = random.Random(command + disks)
     done = 0
     longest = 0.02
     for number in range(20 * kills):
-        case = Case(folder / str(number), far)
-        pretend_another_file_system(case.quarantine, far)
+        case = Case(folder / str(number), disks)
+        pretend(disks, case.quarantine)
         was_killed = interrupted(case, command, lambda: None, rng.uniform(0, longest))
         # As often killed as not: neither always before the first step nor after the last one.
         longest *= 1.03 if was_killed else 0.97
@@ -187,8 +195,8 @@ def by_the_clock(command: str, folder: Path, far: bool, kills: int) -> int:
 
 
 if __name__ == "__main__":
-    how, what, where, distance, *number_of_kills = sys.argv[1:]
+    how, what, where, disks, *number_of_kills = sys.argv[1:]
     if how == "points":
-        print(at_every_point(what, Path(where), distance == "far"))
+        print(at_every_point(what, Path(where), disks))
     else:
-        print(by_the_clock(what, Path(where), distance == "far", int(number_of_kills[0])))
+        print(by_the_clock(what, Path(where), disks, int(number_of_kills[0])))

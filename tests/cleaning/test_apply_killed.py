@@ -37,19 +37,20 @@ def killed_runs(*arguments: str) -> int:
 
 @forks
 @pytest.mark.slow
-@pytest.mark.parametrize("distance", ["near", "far"])
-@pytest.mark.parametrize("command", ["apply", "undo"])
-def test_killed_before_each_step(command: str, distance: str, folder: Path) -> None:
-    steps = killed_runs("points", command, str(folder), distance)
-    assert steps > (20 if distance == "near" else 50)  # six photos, each with several steps
+@pytest.mark.parametrize(
+    ("command", "disks"), [("apply", "near"), ("apply", "far"), ("undo", "near"), ("undo", "far"), ("undo", "no_links")]
+)
+def test_killed_before_each_step(command: str, disks: str, folder: Path) -> None:
+    steps = killed_runs("points", command, str(folder), disks)
+    assert steps > (50 if disks == "far" else 20)  # six photos, each with several steps
 
 
 @forks
 @pytest.mark.slow
-@pytest.mark.parametrize("distance", ["near", "far"])
+@pytest.mark.parametrize("disks", ["near", "far"])
 @pytest.mark.parametrize("command", ["apply", "undo"])
-def test_killed_by_the_clock(command: str, distance: str, folder: Path) -> None:
-    assert killed_runs("clock", command, str(folder), distance, str(KILLS)) == KILLS
+def test_killed_by_the_clock(command: str, disks: str, folder: Path) -> None:
+    assert killed_runs("clock", command, str(folder), disks, str(KILLS)) == KILLS
 
 
 APPLY = """
