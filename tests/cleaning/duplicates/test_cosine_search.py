@@ -141,6 +141,16 @@ def test_vectors_stored_in_half_precision_lose_no_pair() -> None:
         assert as_dictionary(pairs_above(vectors, threshold)).keys() == naive(vectors, None, threshold).keys()
 
 
+def test_lengths_below_1_lose_no_pair_at_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dot product of these is below the threshold, 1 - distance^2 / 2 is above it."""
+    monkeypatch.setattr(model, "bf16_gains", lambda device: False)
+    length, cosine = 0.9996, 0.95
+    vectors = length * np.array([[1, 0], [cosine, np.sqrt(1 - cosine**2)]])
+    assert vectors[0] @ vectors[1] < 0.9495
+    assert 1 - ((vectors[0] - vectors[1]) ** 2).sum() / 2 > 0.95
+    assert len(pairs_above(vectors.astype(np.float32), 0.95)) == 1
+
+
 def test_a_lower_precision_that_torch_was_told_to_use_loses_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "bf16_gains", lambda device: False)
     vectors = unit_vectors(300, 64, 4)
