@@ -15,6 +15,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import clean
 from config import (
     EvaluateConfig,
     PredictConfig,
@@ -29,6 +30,8 @@ from siamclip.yaml_settings import as_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG_OF = {"train.py": TrainConfig, "evaluate.py": EvaluateConfig, "predict.py": PredictConfig}
+COMMANDS = {f"clean.py {name}": command.config_type for name, command in clean.COMMANDS.items() if command.config_type}
+ALL_CONFIGS = [*CONFIG_OF.values(), *COMMANDS.values()]
 
 
 def yaml_file(folder: Path, text: str) -> str:
@@ -236,6 +239,13 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "max_negative_pairs": ([1], [0]),
     "doubt_below": ([0.5, 1], [0.5 - TINY, 1 + TINY]),
     "top_k": ([1], [0]),
+    "processes": ([0], [-1]),
+    "min_per_class": ([0], [-1]),
+    "same_view": ([-1, 1], [-1 - TINY, 1 + TINY]),
+    "min_inliers": ([4], [3]),
+    "thumbnails_mb": ([0], [-TINY]),
+    "questions": ([12], [11]),
+    "target_precision": ([TINY, 1 - TINY], [0, 1]),
     "seed": ([0, 2**32 - 1], [-1, 2**32]),
 }
 
@@ -243,7 +253,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
 def test_every_number_has_a_range_and_every_range_is_tested() -> None:
     numbers = {
         field.name
-        for config in CONFIG_OF.values()
+        for config in ALL_CONFIGS
         for field in fields(config)
         if {"int", "float"} & set(str(field.type).split(" | "))
     }
@@ -252,7 +262,7 @@ def test_every_number_has_a_range_and_every_range_is_tested() -> None:
 
 @pytest.mark.parametrize("name", EDGES)
 def test_a_range_ends_where_it_says(name: str) -> None:
-    kind = next(config for config in CONFIG_OF.values() if name in config.__dataclass_fields__)
+    kind = next(config for config in ALL_CONFIGS if name in config.__dataclass_fields__)
     inside, outside = EDGES[name]
     for value in inside:
         check(kind(**{name: value}))
@@ -262,7 +272,7 @@ def test_a_range_ends_where_it_says(name: str) -> None:
 
 
 def test_every_default_is_in_its_range() -> None:
-    for kind in CONFIG_OF.values():
+    for kind in ALL_CONFIGS:
         check(kind())
 
 
@@ -312,16 +322,16 @@ def settings_read_by(path: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("script", CONFIG_OF)
+@pytest.mark.parametrize("script", CONFIG_OF | COMMANDS)
 def test_every_setting_is_read(script: str) -> None:
-    read = settings_read_by(ROOT / script)
+    read = settings_read_by(ROOT / script.split(" ", maxsplit=1)[0])
     if script == "train.py":
         read |= settings_read_by(ROOT / "dataset.py") | {"recipe"}  # which config.load itself has read
     if script == "predict.py":  # these go to the predictor by name, others are read by their mode's table
         from predict import MODES
 
         read |= predictor_settings() | {flag for flags in MODES.values() for flag in flags}
-    assert {field.name for field in fields(CONFIG_OF[script])} - read == set()
+    assert {field.name for field in fields((CONFIG_OF | COMMANDS)[script])} - read == set()
 
 
 def predictor_settings() -> set[str]:
