@@ -15,7 +15,7 @@ from siamclip.cleaning.duplicates.keepers import rank
 def pixel_hash(decoded: Decoded) -> dict[str, bytes]:
     """xxh3-128 in hexadecimal of the upright RGB pixels and their shape: 200 x 100 black is not 100 x 200 black."""
     digest = xxhash.xxh3_128(np.array(decoded.rgb.shape, "<i8").tobytes())
-    digest.update(np.ascontiguousarray(decoded.rgb))
+    digest.update(np.ascontiguousarray(decoded.rgb).data)
     return {"pixel_hash": digest.hexdigest().encode("ascii")}
 
 

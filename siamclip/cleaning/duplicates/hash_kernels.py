@@ -14,14 +14,15 @@ _RUN = 256  # values that are compared in one vector loop before any of them is 
 _TILE = 2048  # values of the flat scan that stay in the first-level cache (16 KB) while many rows pass
 
 
-@intrinsic
-def popcount(typing_context: Any, word: Any) -> Any:
-    """Number of set bits of a uint64, as the processor's own instruction."""
-
+def _popcount(typing_context: Any, word: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
+
+
+# Number of set bits of a uint64, uint64; the processor's own instruction. For compiled code only.
+popcount: Any = intrinsic(_popcount)
 
 
 @compiled

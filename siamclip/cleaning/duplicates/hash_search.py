@@ -8,6 +8,7 @@ compared. M is chosen by its cost on a sample of the hashes; where comparing all
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
@@ -171,6 +172,7 @@ def _masks(bits: int, blocks: int) -> np.ndarray:
     return masks
 
 
+# A task takes the number of pairs that there is still room for.
 def _bucket_tasks(
     words: np.ndarray, fields: np.ndarray, masks: np.ndarray, plan: Plan, boundary: int, threshold: int
 ) -> Iterator[Callable[[int], Found]]:
@@ -179,7 +181,7 @@ def _bucket_tasks(
     bits = _bucket_bits(len(words))
     for blocks in itertools.combinations(range(plan.blocks), plan.agreeing):
         chosen = np.array(blocks, np.int64)
-        yield lambda room, chosen=chosen: bucket_pairs(words, fields, masks, chosen, bits, boundary, threshold, room)
+        yield functools.partial(bucket_pairs, words, fields, masks, chosen, bits, boundary, threshold)
 
 
 def _flat_tasks(words: np.ndarray, boundary: int, threshold: int) -> Iterator[Callable[[int], Found]]:
@@ -190,7 +192,7 @@ def _flat_tasks(words: np.ndarray, boundary: int, threshold: int) -> Iterator[Ca
     step = max(1, _FLAT_TASK // len(words))
     for start in range(0, rows, step):
         stop = min(start + step, rows)
-        yield lambda room, i=start, k=stop: flat_pairs(words, heads, i, k, boundary, threshold, room)
+        yield functools.partial(flat_pairs, words, heads, start, stop, boundary, threshold)
 
 
 def _run(tasks: Iterator[Callable[[int], Found]], threads: int, max_pairs: int, threshold: int) -> list[Found]:
