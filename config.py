@@ -313,7 +313,7 @@ class CleanFindConfig:
     set: tuple[str, ...] = ()
     # "classes": one folder an identity; "sides": train, val and test above these; "flat": no identities.
     layout: Literal["classes", "sides", "flat"] = "classes"
-    # Look for leaks across the split that train.py would make of the folder, with the three settings below.
+    # Look for leaks across the split that train.py would draw, with the three settings below.
     check_split: bool = False
     # As in training.
     val_ratio: float = 0.15

@@ -62,6 +62,8 @@ def rows(script: str) -> list[tuple[str, str, str]]:
 def default(value: object) -> str:
     if value is None or value == ():
         return "none"
+    if isinstance(value, tuple):
+        return " ".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

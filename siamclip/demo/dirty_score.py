@@ -92,20 +92,26 @@ def _folder(path: str) -> str:
     return path.split("/", 1)[0]
 
 
-def flagged(run: Path) -> list[Finding]:
-    """The flagged rows of a run's findings."""
+def flagged(runs: Sequence[Path]) -> list[Finding]:
+    """The flagged rows of the findings of several runs; of a method in several runs, those of the last."""
     import pyarrow.parquet
 
     columns = ["path", "method", "related", "flagged"]
-    table = pyarrow.parquet.read_table(run / "findings.parquet", columns=columns).to_pylist()
-    return [Finding(row["path"], row["method"], row["related"] or "") for row in table if row["flagged"]]
+    found: dict[str, list[Finding]] = {}
+    for run in runs:
+        table = pyarrow.parquet.read_table(run / "findings.parquet", columns=columns).to_pylist()
+        found |= {row["method"]: [] for row in table}
+        for row in table:
+            if row["flagged"]:
+                found[row["method"]].append(Finding(row["path"], row["method"], row["related"]))
+    return [finding for method in found.values() for finding in method]
 
 
 @exit_on_user_error()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m siamclip.demo.dirty_score", description=__doc__)
     parser.add_argument("--dirty", type=Path, required=True, help="folder of the dirty collection")
-    parser.add_argument("--run", type=Path, required=True, help="the run of clean.py on its photos")
+    parser.add_argument("--run", type=Path, nargs="+", required=True, help="runs of clean.py on its photos")
     options = parser.parse_args()
     from rich.console import Console
     from rich.table import Table
