@@ -19,7 +19,7 @@ _ARCHIVE_SAMPLE = 10_000  # archived photos that join in saying what is usual
 def knn(
     photos: Photos,
     *,
-    neighbours: int = 5,
+    neighbours: int = 10,
     deviations: float = 3.0,
     threshold: float | None = None,
     seed: int = 0,

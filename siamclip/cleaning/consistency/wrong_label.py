@@ -25,7 +25,7 @@ _CANDIDATES = 16  # nearest photos, and nearest medoids, whose folders may be th
 _REFERENCES = 2000  # photos that a larger folder is represented by
 
 
-def wrong_label(photos: Photos, *, deviations: float = 3.0, margin: float | None = None, seed: int = 0) -> Findings:
+def wrong_label(photos: Photos, *, deviations: float = 2.5, margin: float | None = None, seed: int = 0) -> Findings:
     """Photos that are nearer to another folder than to their own by more than `margin`.
 
     Score: mean of the distances to the own folder's medoid and nearest photo, less the same for the other folders; in
