@@ -115,7 +115,7 @@ def scan_embedder(config: CleanScanConfig, console: Console) -> Embedder | None:
 
 def find(run: RunFolder, config: CleanFindConfig) -> int:
     """Ask the methods, and propose what goes."""
-    from siamclip.cleaning.console import Bars, new_console, say, say_findings
+    from siamclip.cleaning.console import Bars, looking, new_console, say, say_findings
     from siamclip.cleaning.decide import decide
     from siamclip.cleaning.group_file import write_groups
     from siamclip.cleaning.results import known_not_duplicates, write_results, write_settings
@@ -129,10 +129,8 @@ def find(run: RunFolder, config: CleanFindConfig) -> int:
     same_identity = math.sqrt(2 - 2 * config.same_view)
     with run.lock("find"):
         photos = open_photos(run, layout=config.layout, archive=run.archive)
-        with console.status("looking") as status:
-            found = run_methods(
-                photos, methods, settings, config.methods, lambda name: status.update(f"looking: {name}")
-            )
+        with looking(console) as starts:
+            found = run_methods(photos, methods, settings, config.methods, config.protected, starts)
         pairs: list[Pairs] = found.pairs
         verdicts: dict[str, Verdicts] = {}
         if config.verify:

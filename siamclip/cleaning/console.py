@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,13 @@ def say(console: Console, *lines: str) -> None:
     """Lines as they are: a name with brackets is no markup, a long one is not broken."""
     for line in lines:
         console.print(Text(printable(line)), soft_wrap=True)
+
+
+@contextmanager
+def looking(console: Console) -> Iterator[Callable[[str], None]]:
+    """What is given is told which method runs; on a terminal only."""
+    with console.status("looking") as status:
+        yield lambda name: status.update(f"looking: {name}")
 
 
 class Bars(Progress):

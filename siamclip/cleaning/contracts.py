@@ -43,6 +43,9 @@ class Photos:
     # removed. All False otherwise.
     archived: np.ndarray | None = None
     sides: np.ndarray | None = None  # (N,) int8: 0 train, 1 validation, 2 test; None where there is no split
+    # (N,) int64, 0 is the best: which photo of a crowd of equal ones its copies are paired with (keepers.py). None
+    # for the order that needs no settings.
+    preference: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.paths)

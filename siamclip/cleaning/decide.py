@@ -73,22 +73,22 @@ def decide(
     if not 0 <= same_identity <= 2:
         raise UserError(f"--same_identity {same_identity}: must be in [0, 2], a distance between unit vectors")
     given = [_without(part, photos.is_archived) for part in findings]
-    order = rank(photos, protected, unwanted=_proposed(given, len(photos)))
+    order = rank(photos, protected, unwanted=proposed(given, len(photos)))
     judged = credible(photos, pairs, same_identity, verdicts, not_duplicates)
     usable = [_for_the_labelled(photos, part, order) for part in judged.copies]
     groups, keepers = group(usable, order)
     together = given + member_findings(photos, usable, groups, keepers)
 
-    guarded = in_folders(photos, protected) & _proposed(together, len(photos))
+    guarded = in_folders(photos, protected) & proposed(together, len(photos))
     together = [_kept(part, guarded, lambda row: "its folder is protected") for part in together]
-    saved = spared(photos, _proposed(together, len(photos)), order, keepers, judged.copies, min_per_class)
+    saved = spared(photos, proposed(together, len(photos)), order, keepers, judged.copies, min_per_class)
 
     def too_few(row: int) -> str:
         return f"{printable(photos.identities[photos.labels[row]])} would have fewer than {min_per_class} photos"
 
     together = [_kept(part, saved, too_few) for part in together]
     conflicts = label_conflicts(photos, judged.conflicts, order, first_group=int(groups.max(initial=-1)) + 1)
-    remove = _proposed(together, len(photos))
+    remove = proposed(together, len(photos))
     notes = judged.notes | {
         "groups of copies": int(groups.max(initial=-1)) + 1,
         "copies beside their keepers": int((keepers >= 0).sum() - (keepers == np.arange(len(photos))).sum()),
@@ -109,7 +109,7 @@ def decide(
     )
 
 
-def _proposed(findings: Sequence[Findings], number: int) -> np.ndarray:
+def proposed(findings: Sequence[Findings], number: int) -> np.ndarray:
     """(N,) bool: some method wants the photo removed."""
     found = np.zeros(number, bool)
     for part in findings:

@@ -10,9 +10,11 @@ import numpy as np
 
 from siamclip.catalogue import SCORERS, Method, load_target
 from siamclip.cleaning.contracts import NO_LABEL, Findings, Pairs, Photos
+from siamclip.cleaning.decide import proposed
 from siamclip.cleaning.duplicates.credible import chosen
 from siamclip.cleaning.duplicates.evidence import is_semantic
 from siamclip.cleaning.duplicates.geometry import NOT_CHECKED, Verdicts, verify
+from siamclip.cleaning.duplicates.keepers import rank
 from siamclip.errors import UserError
 
 
@@ -47,9 +49,13 @@ def run_methods(
     methods: Iterable[Method],
     settings: Mapping[str, Mapping[str, Any]],
     named: Sequence[str] = (),
+    protected: Sequence[str] = (),
     starts: Callable[[str], Any] = lambda name: None,
 ) -> Found:
     """Each method with its settings; `starts` is told its name.
+
+    Before the first that looks for copies, `photos.preference` is set by what the methods so far want removed and by
+    the `protected` folders.
 
     A method that the scan has nothing for is left out, with the reason, unless it is among those `named` one by one:
     then UserError.
@@ -63,6 +69,8 @@ def run_methods(
             found.left_out[method.name] = lacking
             continue
         starts(method.name)
+        if method.family == "duplicates" and photos.preference is None:
+            photos.preference = rank(photos, protected, proposed(found.findings, len(photos)))
         result = load_target(method.target)(photos, **settings.get(method.name, {}))
         if isinstance(result, Pairs):
             found.pairs.append(_checked_pairs(result, method, photos))

@@ -9,7 +9,7 @@ from siamclip.cleaning.contracts import Pairs, Photos
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.duplicates.cosine_search import Neighbours
 from siamclip.cleaning.duplicates.expansion import expanded
-from siamclip.cleaning.duplicates.keepers import rank
+from siamclip.cleaning.duplicates.keepers import preferred
 
 
 def pixel_hash(decoded: Decoded) -> dict[str, bytes]:
@@ -36,5 +36,5 @@ def _equal(method: str, photos: Photos, hashes: np.ndarray) -> Pairs:
     value[known] = np.unique(hashes[known], return_inverse=True)[1]
     nothing = np.empty(0, np.int64)
     near = Neighbours(nothing, nothing, np.empty(0, np.float32))
-    found = expanded(value, near, photos.labels, rank(photos), photos.is_archived)
+    found = expanded(value, near, photos.labels, preferred(photos), photos.is_archived)
     return Pairs(method, found.first, found.second, found.distance)

@@ -22,7 +22,7 @@ from PIL import Image
 
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.duplicates.haar import low_band_bits, natural_scale
-from siamclip.cleaning.duplicates.resample import Shrinker
+from siamclip.cleaning.duplicates.resample import Shrinker, luma
 
 # Upright first.
 ORIENTATIONS: tuple[Image.Transpose | None, ...] = (
@@ -108,7 +108,7 @@ def hexadecimal(words: np.ndarray | np.uint64) -> str:
 
 def _shrinker(decoded: Decoded) -> Shrinker:
     if decoded not in _SHRINKERS:
-        _SHRINKERS[decoded] = Shrinker(decoded.luma)
+        _SHRINKERS[decoded] = Shrinker(luma(decoded.rgb))
     return _SHRINKERS[decoded]
 
 

@@ -56,6 +56,11 @@ def rank(photos: Photos, protected: Sequence[str] = (), unwanted: np.ndarray | N
     return place
 
 
+def preferred(photos: Photos) -> np.ndarray:
+    """(N,) int64: `photos.preference`, or the order that needs no settings."""
+    return rank(photos) if photos.preference is None else photos.preference
+
+
 def in_folders(photos: Photos, folders: Sequence[str]) -> np.ndarray:
     """(N,) bool: lies in one of these folders (relative to the root) or below it; "a" does not hold "ab/1.jpg".
 

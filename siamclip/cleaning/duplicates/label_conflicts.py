@@ -18,7 +18,8 @@ def label_conflicts(photos: Photos, pairs: Sequence[Pairs], rank: np.ndarray, fi
     """One flagged row, with keep = True, for each photo of these pairs; nothing is ever removed by it.
 
     `pairs`: of two labels each (see credible.py). `related` is the other photo on the strongest evidence, score its
-    distance in its method's unit. Photos that hang together have one group number, counted from `first_group`.
+    distance in its method's unit. Photos that hang together have one group number, counted from `first_group`
+    in the order of their best photos.
     """
     first, second, strength, distance = joined(pairs)
     inliers = [np.full(len(part), -1) if part.inliers is None else part.inliers for part in pairs]
@@ -37,13 +38,16 @@ def label_conflicts(photos: Photos, pairs: Sequence[Pairs], rank: np.ndarray, fi
         more = f" (and {others[row[i]] - 1} more)" if others[row[i]] > 1 else ""
         evidence = in_words(methods[p], float(distance[p]), int(matches[p]))
         reasons.append(f"the same photo is in {printable(folder)}: {printable(path)}, {evidence}{more}")
-    hang_together = components(len(photos), (first, second))[rows]
+    together, number = np.unique(components(len(photos), (first, second))[rows], return_inverse=True)
+    best_of = np.full(len(together), len(photos), np.int64)  # whatever the order of the files, the best photo leads
+    np.minimum.at(best_of, number, rank[rows])
+    place = np.argsort(np.argsort(best_of))
     return findings(
         METHOD,
         rows,
         distance[pair[best]],
         reasons,
         keep=True,
-        group=np.unique(hang_together, return_inverse=True)[1] + first_group,
+        group=place[number] + first_group,
         related=other[best],
     )

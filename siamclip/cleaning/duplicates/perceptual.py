@@ -12,7 +12,7 @@ from siamclip.cleaning.contracts import Pairs, Photos
 from siamclip.cleaning.duplicates.cosine_search import Neighbours
 from siamclip.cleaning.duplicates.expansion import expanded
 from siamclip.cleaning.duplicates.hash_search import pairs_between, pairs_within
-from siamclip.cleaning.duplicates.keepers import rank
+from siamclip.cleaning.duplicates.keepers import preferred
 from siamclip.errors import UserError
 
 # Standard deviation, in grey levels, of the photo at 32 x 32 pixels. Flat images with noise of 10 grey levels have up
@@ -84,7 +84,7 @@ def _near(photos: Photos, name: str, side: int, threshold: int, oriented: bool) 
     asks = np.zeros(len(values), bool)  # values that a photo outside the archive has
     asks[value[informative & ~photos.is_archived]] = True
     near = _oriented(values, asks, threshold) if oriented else _upright(values, asks, threshold)
-    found = expanded(value, near, photos.labels, rank(photos), photos.is_archived)
+    found = expanded(value, near, photos.labels, preferred(photos), photos.is_archived)
     notes: dict[str, str | float | int] = {
         "distinct hashes": len(values),
         "photos without structure, left out": int((photos.readable & ~informative).sum()),

@@ -20,17 +20,33 @@ from siamclip.cleaning.compiled import compiled
 _PRECISION = 22  # bits of a weight
 
 
-class Shrinker:
-    """A grey image at several sizes, each made once."""
+def luma(rgb: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) of (H, W, 3): Pillow's `convert("L")`, the L24 of its Convert.c, in a third of the time."""
+    red, green, blue = (np.ascontiguousarray(plane).reshape(-1) for plane in cv2.split(rgb))
+    gray: np.ndarray = _weighted_colours(red, green, blue).reshape(rgb.shape[:2])
+    return gray
 
-    def __init__(self, luma: Image.Image) -> None:
-        self.size = luma.size  # (width, height)
-        self._rows = np.asarray(luma)
-        self._columns = _transposed(self._rows)
+
+@compiled
+def _weighted_colours(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
+    gray = np.empty(len(red), np.uint8)
+    for i in range(len(red)):
+        r, g, b = np.int32(red[i]), np.int32(green[i]), np.int32(blue[i])
+        gray[i] = np.int32(r * np.int32(19595) + g * np.int32(38470) + b * np.int32(7471) + np.int32(0x8000)) >> 16
+    return gray
+
+
+class Shrinker:
+    """A grey image, uint8 (H, W), at several sizes, each made once."""
+
+    def __init__(self, gray: np.ndarray) -> None:
+        self.size = gray.shape[1], gray.shape[0]  # (width, height)
+        self._rows = gray
+        self._columns = _transposed(gray)
         self._made: dict[tuple[int, int], np.ndarray] = {}
 
     def to(self, width: int, height: int) -> np.ndarray:
-        """uint8 (height, width), the pixels of `luma.resize((width, height), Image.Resampling.LANCZOS)`."""
+        """uint8 (height, width), the pixels of Pillow's `resize((width, height), Resampling.LANCZOS)`."""
         if (width, height) not in self._made:
             if _down_first(self.size, (width, height)):
                 made = _transposed(_reduced(_transposed(_reduced(self._rows, height)), width))

@@ -17,7 +17,7 @@ from siamclip.cleaning.duplicates import clusters as clustering
 from siamclip.cleaning.duplicates.cosine_index import measured_recall, pairs_by_index
 from siamclip.cleaning.duplicates.cosine_search import MAX_PAIRS, Neighbours, pairs_above, pairs_between
 from siamclip.cleaning.duplicates.expansion import expanded
-from siamclip.cleaning.duplicates.keepers import rank as keeper_rank
+from siamclip.cleaning.duplicates.keepers import preferred
 from siamclip.errors import UserError
 
 EXACT_LIMIT = 200_000  # distinct photos up to which "auto" compares all
@@ -42,7 +42,7 @@ def semantic(
     match nothing; photos of the archive do not match each other. Raises UserError for a setting out of range.
     """
     _check_settings(threshold, clusters, max_pairs)
-    archived, rank = photos.is_archived, keeper_rank(photos)
+    archived, rank = photos.is_archived, preferred(photos)
     distinct = _distinct(photos)
     used = ("exact" if len(distinct.rows) <= EXACT_LIMIT else "ivf") if search == "auto" else search
     if used != "exact":  # what is learned from the rows, in their order, must not depend on the files' names
