@@ -1,0 +1,162 @@
+"""Perceptual hashes of 1260 x 840 JPEGs: ours against imagehash, a photo at a time, and imagededup, a folder at a time.
+
+python benchmarks/hashes.py
+python benchmarks/hashes.py --imagededup_python OTHER/bin/python    # where imagededup is installed elsewhere
+
+From pixels: milliseconds of processor time a photo on one core, and whether the bits are the same. From files: images a
+second on --processes processes, all started before the clock; ours makes four hashes of 64 bits, imagededup's
+PHash.encode_images one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from siamclip.errors import UserError, exit_on_user_error
+
+_ENCODE = """
+import json, logging, sys, time
+logging.disable(logging.INFO)
+from imagededup.methods import PHash
+if __name__ == "__main__":
+    hasher, rates = PHash(verbose=False), []
+    for _ in range(3):
+        started = time.perf_counter()
+        found = hasher.encode_images(sys.argv[1], num_enc_workers=int(sys.argv[2]))
+        rates.append(len(found) / (time.perf_counter() - started))
+    print(json.dumps(rates))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--number", type=int, default=300, help="photos")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--imagededup_python", default=sys.executable, help="an interpreter that has imagededup")
+    arguments = parser.parse_args()
+
+    from benchmarks.machine import machine
+    from benchmarks.photos import render_photos
+
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        files = render_photos(Path(folder), arguments.number)
+        _from_pixels(files[:20])
+        # In turns, and the best of each: whatever else the machine does meanwhile disturbs both.
+        ours = _our_rate(files, arguments.processes)
+        theirs = _their_rate(files[0].parent, arguments.processes, arguments.imagededup_python)
+        ours = max(ours, _our_rate(files, arguments.processes))
+    print(f"from files, {arguments.processes} processes: ours {ours:.0f} images/s (four hashes), imagededup ", end="")
+    print(
+        f"{theirs:.0f} (one): {ours / theirs:.1f} times as fast"
+        if theirs
+        else f"not measured: {arguments.imagededup_python} has no imagededup (pip install imagededup)"
+    )
+
+
+def _from_pixels(files: list[Path]) -> None:
+    import imagehash
+    from PIL import Image
+
+    from siamclip.cleaning.decoded import Decoded
+    from siamclip.cleaning.duplicates.hashes import perceptual, perceptual16
+    from siamclip.image import decode_with_header
+
+    opened = [decode_with_header(file) for file in files]
+    images = [Image.fromarray(rgb) for rgb, _ in opened]
+    peers: dict[str, Callable[[Any], object]] = {
+        "phash": imagehash.phash,
+        "ahash": imagehash.average_hash,
+        "dhash": imagehash.dhash,
+        "whash": imagehash.whash,
+    }
+    ours = _milliseconds(lambda i: perceptual(Decoded(*opened[i])), len(files))
+    wide = _milliseconds(lambda i: perceptual16(Decoded(*opened[i])), len(files))
+    print(f"from pixels: ours {ours:.2f} ms for four hashes of 64 bits, {wide:.2f} ms for four of 256")
+    theirs = {name: _milliseconds(functools.partial(_of, peer, images), len(files)) for name, peer in peers.items()}
+    separately = ", ".join(f"{name} {took:.2f}" for name, took in theirs.items())
+    print(f"imagehash {sum(theirs.values()):.2f} ms ({separately}): {sum(theirs.values()) / ours:.1f} times as long")
+    equal = sum(
+        f"{int(perceptual(Decoded(*one))[f'{name}8']):016x}" == str(peer(image))
+        for one, image in zip(opened, images, strict=True)
+        for name, peer in peers.items()
+    )
+    print(f"the same bits: {equal} of {len(files) * len(peers)} hashes")
+
+
+def _of(peer: Callable[[Any], object], images: list[Any], i: int) -> object:
+    return peer(images[i])
+
+
+def _milliseconds(call: Callable[[int], object], number: int) -> float:
+    """Median over the photos, of the faster of two calls."""
+    call(0)
+    took = np.empty((2, number))
+    for turn in range(2):
+        for i in range(number):
+            started = time.thread_time()
+            call(i)
+            took[turn, i] = time.thread_time() - started
+    return float(np.median(took.min(axis=0)) * 1000)
+
+
+def _start() -> None:
+    import cv2
+
+    from siamclip.cleaning.decoded import Decoded
+    from siamclip.cleaning.duplicates.hashes import perceptual
+
+    cv2.setNumThreads(1)
+    perceptual(Decoded(np.zeros((9, 9, 3), np.uint8), None))  # type: ignore[arg-type]  # asks for pixels alone
+
+
+def _hash_file(file: Path) -> int:
+    from siamclip.cleaning.decoded import Decoded
+    from siamclip.cleaning.duplicates.hashes import perceptual
+    from siamclip.image import decode_with_header
+
+    return int(perceptual(Decoded(*decode_with_header(file)))["phash8"])
+
+
+def _our_rate(files: list[Path], processes: int) -> float:
+    with multiprocessing.get_context("spawn").Pool(processes, _start) as pool:
+        pool.map(_hash_file, files[: 4 * processes], chunksize=2)
+        rates = []
+        for _ in range(3):
+            started = time.perf_counter()
+            pool.map(_hash_file, files, chunksize=8)
+            rates.append(len(files) / (time.perf_counter() - started))
+    return max(rates)
+
+
+def _their_rate(folder: Path, processes: int, python: str) -> float | None:
+    asked = "import importlib.util, sys; sys.exit(importlib.util.find_spec('imagededup') is None)"
+    if subprocess.run([python, "-c", asked], check=False).returncode:
+        return None
+    with tempfile.TemporaryDirectory() as place:
+        script = Path(place) / "encode.py"
+        script.write_text(_ENCODE, encoding="utf-8")
+        command = [python, str(script), str(folder), str(processes)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise UserError("imagededup: the measurement failed; what went wrong stands above")
+    return float(max(json.loads(done.stdout.splitlines()[-1])))
+
+
+if __name__ == "__main__":
+    with exit_on_user_error():
+        main()
