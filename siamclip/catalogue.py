@@ -44,6 +44,7 @@ class Method:
     sees: str  # one line, for people who choose
     needs: tuple[str, ...] = ()
     default: bool = True
+    requires: tuple[str, ...] = ()  # settings that have no default
 
 
 FAMILIES = ("integrity", "size", "sharpness", "exposure", "iqa", "duplicates", "strangers", "labels")
@@ -112,6 +113,7 @@ METHODS: dict[str, Method] = {
             "objects too small or too large",
             ("file",),
             False,
+            requires=("boxes",),
         ),
         Method("laplacian", "sharpness", _QUALITY + "laplacian:judge", "blur", ("laplacian",)),
         Method("fft_ratio", "sharpness", _QUALITY + "spectrum:judge_ratio", "blur", ("spectrum",), False),

@@ -28,7 +28,7 @@ def test_a_scorer_gives_its_columns_and_only_finite_values(name: str, shape: tup
     for column, dtype in SCORERS[name].columns.items():
         value = np.asarray(values[column])
         if dtype.startswith(("U", "S")):
-            assert isinstance(values[column], str), column
+            assert isinstance(values[column], str | bytes), column
             continue
         assert value.shape == np.dtype(dtype).shape, column
         assert np.isfinite(value.astype(np.float64)).all(), column
@@ -42,11 +42,13 @@ def test_a_method_is_a_function_of_the_photos_and_of_settings_with_defaults(name
     for setting, parameter in settings_of(name).items():
         assert parameter.kind is parameter.KEYWORD_ONLY, setting
         assert parameter.default is not parameter.empty, setting
-        allowed = typing.get_args(parameter.annotation) or (parameter.annotation,)
-        assert parameter.default is None or isinstance(
-            parameter.default, tuple(typing.get_origin(kind) or kind for kind in allowed if kind is not Ellipsis)
-        ) or parameter.default in allowed, setting  # fmt: skip
+        if typing.get_origin(parameter.annotation) is typing.Literal:
+            assert parameter.default in typing.get_args(parameter.annotation), setting
+        elif parameter.default is not None:
+            allowed = typing.get_args(parameter.annotation) or (parameter.annotation,)
+            assert type(parameter.default) in {typing.get_origin(kind) or kind for kind in allowed}, setting
     assert method.family in FAMILIES
+    assert set(method.requires) <= settings_of(name).keys()
     assert set(method.needs) <= SCORERS.keys() | {"embedding", "labels", "iqa"}
     assert method.name == name
 

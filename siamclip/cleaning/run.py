@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,10 @@ from siamclip.cleaning.duplicates.geometry import NOT_CHECKED, Verdicts, verify
 from siamclip.cleaning.duplicates.keepers import rank
 from siamclip.errors import UserError
 
+# Families whose findings are for people to look at: what goes anyway would only stand in the way of the others, as a
+# black photo is far from everything.
+LOOKED_AT = ("strangers", "labels")
+
 
 @dataclass
 class Found:
@@ -27,8 +32,10 @@ class Found:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def missing(method: Method, photos: Photos) -> str | None:
-    """What the scan lacks for a method, and what to do; None where it lacks nothing."""
+def missing(method: Method, photos: Photos, settings: Mapping[str, Any]) -> str | None:
+    """What the scan or the settings lack for a method, and what to do; None where they lack nothing."""
+    if absent := [name for name in method.requires if settings.get(name) is None]:
+        return f"its setting has no default; give --set {method.name}.{absent[0]}=..."
     for need in method.needs:
         if need == "embedding":
             if photos.embeddings is None:
@@ -55,14 +62,14 @@ def run_methods(
     """Each method with its settings; `starts` is told its name.
 
     Before the first that looks for copies, `photos.preference` is set by what the methods so far want removed and by
-    the `protected` folders.
+    the `protected` folders. Strangers and wrong labels are looked for among the photos that no method wants removed.
 
     A method that the scan has nothing for is left out, with the reason, unless it is among those `named` one by one:
     then UserError.
     """
     found = Found()
     for method in methods:
-        lacking = missing(method, photos)
+        lacking = missing(method, photos, settings.get(method.name, {}))
         if lacking and method.name in named:
             raise UserError(f"--methods {method.name}: {lacking}")
         if lacking:
@@ -71,12 +78,28 @@ def run_methods(
         starts(method.name)
         if method.family == "duplicates" and photos.preference is None:
             photos.preference = rank(photos, protected, proposed(found.findings, len(photos)))
-        result = load_target(method.target)(photos, **settings.get(method.name, {}))
+        spoiled = proposed(found.findings, len(photos)) if method.family in LOOKED_AT else None
+        with _without_embeddings(photos, spoiled):
+            result = load_target(method.target)(photos, **settings.get(method.name, {}))
         if isinstance(result, Pairs):
             found.pairs.append(_checked_pairs(result, method, photos))
         else:
             found.findings.append(result)
     return found
+
+
+@contextmanager
+def _without_embeddings(photos: Photos, rows: np.ndarray | None) -> Iterator[None]:
+    """The rows (N,) bool have no embedding inside the with statement; in place, as there may be gigabytes of them."""
+    if rows is None or photos.embeddings is None or not rows.any():
+        yield
+        return
+    saved = photos.embeddings[rows]
+    photos.embeddings[rows] = np.nan
+    try:
+        yield
+    finally:
+        photos.embeddings[rows] = saved
 
 
 def _checked_pairs(pairs: Pairs, method: Method, photos: Photos) -> Pairs:

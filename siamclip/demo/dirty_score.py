@@ -1,8 +1,8 @@
 """How much of the planted dirt `clean.py` found: `python -m siamclip.demo.dirty_score --dirty dirty --run clean_run`.
 
-For each defect: recall, the share of what was planted that the methods in charge flagged; and precision, the share of
-what these methods flagged that is such a defect. Of duplicates, a finding is right where photo and keeper are copies
-of one photo; of cloned plates, folders are counted, not photos.
+For each defect: recall, the share of what was planted that the methods in charge flagged; precision, the share of what
+these methods flagged that is such a defect; and the share of it that is any planted defect. Of duplicates, a finding is
+right where photo and keeper are copies of one photo; of cloned plates, folders are counted, not photos.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ METHODS = {
     "near_duplicate": ("pixels", "phash", "semantic"),
     "label_conflict": ("label_conflict",),
     "blurred": ("laplacian",),
-    "dark": ("under_exposed", "intensity"),
-    "over_exposed": ("over_exposed", "intensity"),
+    "dark": ("under_exposed",),
+    "over_exposed": ("over_exposed",),
     "tiny": ("too_small",),
     "extreme_aspect": ("aspect_ratio",),
     "stranger": ("kmeans", "knn"),
@@ -45,6 +45,7 @@ class Score:
     found: int
     flagged: int
     right: int
+    dirty: int  # of what was flagged, whatever is wrong with it
 
     @property
     def recall(self) -> float:
@@ -53,6 +54,10 @@ class Score:
     @property
     def precision(self) -> float:
         return self.right / self.flagged if self.flagged else float("nan")
+
+    @property
+    def any_defect(self) -> float:
+        return self.dirty / self.flagged if self.flagged else float("nan")
 
 
 def scores(photos: Sequence[Photo], findings: Sequence[Finding]) -> list[Score]:
@@ -66,11 +71,13 @@ def _score(defect: str, photos: Sequence[Photo], findings: Sequence[Finding]) ->
     if defect == "cloned_plate":
         planted = {_folder(photo.path) for photo in photos if photo.defect == defect}
         flagged = {_folder(finding.path) for finding in findings}
+        dirty = planted
     else:
         planted = {photo.path for photo in photos if photo.defect == defect}
         flagged = {finding.path for finding in findings}
+        dirty = {photo.path for photo in photos if photo.defect not in ("", "cloned_plate")}
     hits = len(planted & flagged)
-    return Score(defect, len(planted), hits, len(flagged), hits)
+    return Score(defect, len(planted), hits, len(flagged), hits, len(dirty & flagged))
 
 
 def _of_copies(defect: str, photos: Sequence[Photo], findings: Sequence[Finding]) -> Score:
@@ -79,7 +86,7 @@ def _of_copies(defect: str, photos: Sequence[Photo], findings: Sequence[Finding]
     related = [frozenset((finding.path, finding.related)) for finding in findings]
     pairs = set(related)
     right = sum(_root(original, f.path) == _root(original, f.related) for f in findings)
-    return Score(defect, len(planted), len(planted & pairs), len(findings), right)
+    return Score(defect, len(planted), len(planted & pairs), len(findings), right, right)
 
 
 def _root(original: dict[str, str], path: str) -> str:
@@ -116,10 +123,11 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("defect", "planted", "found", "recall", "flagged", "precision", "methods")
+    table = Table("defect", "planted", "found", "recall", "flagged", "precision", "any defect", "methods")
     for score in scores(read(options.dirty), flagged(options.run)):
         counts = (str(score.planted), str(score.found), f"{score.recall:.2f}", str(score.flagged))
-        table.add_row(score.defect, *counts, f"{score.precision:.2f}", ", ".join(METHODS[score.defect]))
+        shares = (f"{score.precision:.2f}", f"{score.any_defect:.2f}")
+        table.add_row(score.defect, *counts, *shares, ", ".join(METHODS[score.defect]))
     Console(width=110).print(table)
 
 
