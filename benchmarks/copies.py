@@ -71,7 +71,12 @@ def scanned(folder: Path, run: Path, embedder: Embedder) -> Photos:
     from siamclip.cleaning.scan import scan
     from siamclip.cleaning.table import open_photos
 
-    scan(folder, RunFolder(run), scorers=("file", "pixels", "perceptual", "perceptual16"), embedder=embedder)
+    scan(
+        folder,
+        RunFolder(run),
+        scorers=("file", "pixels", "perceptual", "perceptual16", "orientations"),
+        embedder=embedder,
+    )
     return open_photos(RunFolder(run), layout="flat")
 
 
@@ -155,15 +160,21 @@ def of_groups(photos: Photos, path: Path) -> Table:
     with path.open(encoding="utf-8", newline="") as file:
         group = {row["file"]: row["group"] for row in csv.DictReader(file)}
     groups = np.array([group.get(name, f"alone {name}") for name in photos.paths])
+    for content in np.unique(photos.content):  # groups that share a file of the same bytes show one photo
+        together = np.unique(groups[photos.content == content])
+        groups[np.isin(groups, together)] = together[0]
     same = groups[:, None] == groups[None]
     readable = photos.readable
     true = same & readable[:, None] & readable[None] & np.tri(len(photos), k=-1, dtype=bool).T
     table = Table("method", "pairs reported", "right", "precision", "recall", title=f"{true.sum()} pairs of copies")
-    for name in [method.name for method in METHODS.values() if method.family == "duplicates"]:
-        pairs: Pairs = load_target(METHODS[name].target)(photos)
-        right = int(same[pairs.first, pairs.second].sum())
-        share = f"{right / len(pairs):.2f}" if len(pairs) else "-"
-        table.add_row(name, str(len(pairs)), str(right), share, f"{right / true.sum():.2f}")
+    for method in [method for method in METHODS.values() if method.family == "duplicates"]:
+        turns = {"orientations": True} if "orientations" in settings_of(method.name) else {}
+        for settings in [{}, turns] if turns else [{}]:
+            pairs: Pairs = load_target(method.target)(photos, **settings)
+            right = int(same[pairs.first, pairs.second].sum())
+            share = f"{right / len(pairs):.2f}" if len(pairs) else "-"
+            name = f"{method.name}{', orientations' if settings else ''}"
+            table.add_row(name, str(len(pairs)), str(right), share, f"{right / true.sum():.2f}")
     return table
 
 
