@@ -21,6 +21,7 @@ class Scorer:
     """An image scorer: `target(decoded) -> {column: value}`; runs in the scan.
 
     `columns`: name -> NumPy dtype of one entry ("f4", "u8", "(4,)u8", "U" for text, "S32" for a hash).
+    `grey`: it reads `decoded.luma` and the header alone; a scan that only has such scorers decodes no colour.
     Raise `version` when the same photo gives other values than before: scans then compute them again.
     """
 
@@ -29,6 +30,7 @@ class Scorer:
     columns: Mapping[str, str]
     default: bool = True
     version: int = 1
+    grey: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ SCORERS: dict[str, Scorer] = {
             "perceptual",
             _DUPLICATES + "hashes:perceptual",
             {**{f"{name}8": "u8" for name in _HASHES}, "hash_contrast": "f4"},
+            grey=True,
         ),
         Scorer("perceptual16", _DUPLICATES + "hashes:perceptual16", {f"{name}16": "(4,)u8" for name in _HASHES}),
         Scorer(
@@ -78,6 +81,7 @@ SCORERS: dict[str, Scorer] = {
             _DUPLICATES + "hashes:orientations",
             {f"{name}8_oriented": "(8,)u8" for name in _HASHES},
             default=False,
+            grey=True,
         ),
         Scorer("laplacian", _QUALITY + "laplacian:laplacian_variance", {"laplacian_variance": "f8"}),
         Scorer("spectrum", _QUALITY + "spectrum:spectrum", {"fft_ratio": "f8", "spectrum_entropy": "f8"}),

@@ -6,17 +6,24 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from siamclip.image import Header
 
 
 class Decoded:
-    """`rgb`: uint8 (H, W, 3), upright; `header`: what the file says of itself."""
+    """`pixels`: uint8 (H, W, 3) RGB, or (H, W) luma where no scorer asks for colour; upright.
+    `header`: what the file says of itself."""
 
-    def __init__(self, rgb: np.ndarray, header: Header) -> None:
-        self.rgb = rgb
+    def __init__(self, pixels: np.ndarray, header: Header) -> None:
+        self._pixels = pixels
         self.header = header
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """uint8 (H, W, 3); TypeError where the photo was decoded without colour."""
+        if self._pixels.ndim == 2:
+            raise TypeError("the photo was decoded without colour; the scorer's row in the catalogue must not say grey")
+        return self._pixels
 
     @cached_property
     def gray(self) -> np.ndarray:
@@ -24,6 +31,10 @@ class Decoded:
         return cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
 
     @cached_property
-    def luma(self) -> Image.Image:
-        """Mode "L" in Pillow's rounding, which differs from `gray` by at most 1: the perceptual hashes' input."""
-        return Image.fromarray(self.rgb).convert("L")
+    def luma(self) -> np.ndarray:
+        """uint8 (H, W): the same in Pillow's rounding, which differs by at most 1: the perceptual hashes' input."""
+        if self._pixels.ndim == 2:
+            return self._pixels
+        from siamclip.cleaning.duplicates.resample import luma  # Numba, which takes its time to be imported
+
+        return luma(self._pixels)

@@ -96,7 +96,9 @@ def image_scorers(names: Sequence[str | Scorer], extra: Stateful) -> tuple[Image
         if isinstance(one, str) and one not in SCORERS:
             raise UserError(f"{one}: no such scorer; there are {', '.join(SCORERS)}")
         scorer = SCORERS[one] if isinstance(one, str) else one
-        found.append(ImageScorer(scorer.name, str(scorer.version), dict(scorer.columns), scorer.target))
+        found.append(
+            ImageScorer(scorer.name, str(scorer.version), dict(scorer.columns), scorer.target, grey=scorer.grey)
+        )
     for name, (call, columns) in extra.items():
         found.append(ImageScorer(name, str(getattr(call, "version", 1)), dict(columns), call=call))
     given = [column for scorer in found for column in scorer.columns]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
-from siamclip.image import ImageError, content_hash, decode_with_header
+from siamclip.image import ImageError, content_hash, decode_luma_with_header, decode_with_header
 
 if TYPE_CHECKING:
     from siamclip.cleaning.decoded import Decoded
@@ -42,6 +42,7 @@ class ImageScorer:
     columns: Mapping[str, str]
     target: str = ""
     call: Callable[[Decoded], Mapping[str, Any]] | None = None
+    grey: bool = False  # as in the catalogue
 
 
 @dataclass(frozen=True)
@@ -183,8 +184,10 @@ class Scoring:
 
     def _score(self, source: bytes | str, task: Task, values: dict[str, np.ndarray], row: int) -> _Scored:
         """Decodes once, fills `row` of the values."""
+        fit = self._setup.preprocessing.fit if task.pixels and self._setup.preprocessing is not None else None
+        grey = fit is None and all(self._setup.scorers[i].grey for i in task.scorers)
         try:
-            decoded = self._decoded(*decode_with_header(source))
+            decoded = self._decoded(*(decode_luma_with_header if grey else decode_with_header)(source))
         except ImageError as error:
             for i in task.scorers:
                 self._leave_out(i, values, row)
@@ -198,9 +201,9 @@ class Scoring:
                 failures[scorer.name] = f"{scorer.name} failed: {type(error).__name__}: {error}"
                 self._leave_out(i, values, row)
         fitted, fit_error = None, ""
-        if task.pixels and self._setup.preprocessing is not None:
+        if fit is not None:
             try:
-                fitted = self._setup.preprocessing.fit(decoded.rgb)
+                fitted = fit(decoded.rgb)
             except ImageError as error:
                 fit_error = error.reason
         return _Scored("; ".join(failures.values()), list(failures), fit_error, fitted)

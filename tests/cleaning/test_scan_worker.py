@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from siamclip.catalogue import SCORERS, load_target
 from siamclip.cleaning import scan_worker
 from siamclip.cleaning.decoded import Decoded
+from siamclip.cleaning.scan import image_scorers
 from siamclip.cleaning.scan_worker import ImageScorer, Result, Scoring, Setup, Task
-from siamclip.image import content_hash
+from siamclip.image import content_hash, decode_luma_with_header, decode_with_header
 from tests.cleaning.tiny_scorers import KINDS, MEAN
 from tests.hostile import encoded, smooth_rgb
 
@@ -100,3 +105,77 @@ def test_a_scorer_that_breaks_its_contract_fails_on_the_file_and_not_on_its_neig
     assert "; large failed: OverflowError" in result.errors[0]
     assert np.isnan(result.columns["expected"]).all() and result.columns["byte"] == 0
     assert result.columns["name"] == ["PNG"] and result.columns["width"] == smooth_rgb().shape[1]
+
+
+def luma_sum(decoded: Decoded) -> dict[str, int]:
+    return {"luma": int(decoded.luma.sum())}
+
+
+def red_sum(decoded: Decoded) -> dict[str, int]:
+    return {"red": int(decoded.rgb[:, :, 0].sum())}
+
+
+GREY = ImageScorer("luma", "1", {"luma": "i8"}, call=luma_sum, grey=True)
+COLOUR = ImageScorer("red", "1", {"red": "i8"}, call=red_sum)
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    """A large JPEG, whose stored luma and that of its colours have different sums."""
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    path = tmp_path / "noise.jpg"
+    path.write_bytes(encoded(noise, "JPEG"))
+    return path
+
+
+def test_colour_is_decoded_only_where_something_asks_for_it(noisy: Path) -> None:
+    stored = decode_luma_with_header(noisy)[0].sum()
+    converted = Decoded(*decode_with_header(noisy)).luma.sum()
+    assert stored != converted
+
+    def luma(scorers: tuple[ImageScorer, ...], asked: tuple[int, ...], pixels: bool = False) -> int:
+        fitting = SimpleNamespace(fit=lambda rgb: rgb[:2, :2], reduced_decode=False)
+        setup = Setup(os.fsencode(noisy.parent), scorers, fitting, np.zeros(0, "S32"))  # type: ignore[arg-type]
+        result = Scoring(setup).run(Task(np.arange(1), [os.fsencode(noisy.name)], asked, pixels))
+        assert result.errors == [""] and result.fit_errors == [""] and result.fitted[0] == pixels
+        return int(result.columns["luma"][0])
+
+    assert luma((GREY,), (0,)) == stored
+    assert luma((GREY, COLOUR), (0,)) == stored  # a photo that has the other's values from before
+    assert luma((GREY, COLOUR), (0, 1)) == converted
+    assert luma((GREY,), (0,), pixels=True) == converted  # an embedder sees colours
+
+
+def test_a_scorer_that_says_grey_and_is_not(noisy: Path) -> None:
+    wrong = ImageScorer("red", "1", {"red": "i8"}, call=red_sum, grey=True)
+    result = scored(noisy.parent, noisy.name, scorers=(GREY, wrong))
+    assert result.failed == [["red"]] and "decoded without colour" in result.errors[0]
+
+
+def test_the_catalogue_says_of_every_scorer_whether_it_is_grey(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encoded(smooth_rgb(700, 700), "JPEG"))
+    for scorer, name in zip(image_scorers(tuple(SCORERS), {}), SCORERS, strict=True):
+        assert scorer.grey == SCORERS[name].grey
+        decoded = Decoded(*decode_luma_with_header(path))
+        if scorer.grey:
+            assert load_target(scorer.target)(decoded).keys() == scorer.columns.keys()
+    assert {name for name, scorer in SCORERS.items() if scorer.grey} == {"perceptual", "orientations"}
+
+
+def test_a_worker_imports_no_more_than_its_scorers_need() -> None:
+    code = """if True:
+        import sys
+        import numpy as np
+        from siamclip.cleaning.scan import image_scorers
+        from siamclip.cleaning.scan_worker import Scoring, Setup
+        def imported(*names):
+            Scoring(Setup(b".", image_scorers(names, {}), None, np.zeros(0, "S32")))
+            heavy = {"torch", "pyarrow", "pandas", "sklearn", "faiss", "matplotlib", "numba", "scipy"}
+            return sorted(heavy & sys.modules.keys())
+
+        print(imported("file", "pixels", "laplacian", "exposure"), imported("perceptual"))
+    """
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] ['numba', 'scipy']\n"  # Numba imports the other
