@@ -39,6 +39,7 @@ class Photos:
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     embeddings: np.ndarray | None = None  # (N, D) float32 unit vectors, NaN where unknown
     embedder: str = ""  # its name
+    same_distance: float | None = None  # up to which the embedder's checkpoint holds two photos for one identity
     # Rows of an archive (--new-against): they are compared with the new photos but neither with each other nor
     # removed. All False otherwise.
     archived: np.ndarray | None = None

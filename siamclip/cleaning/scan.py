@@ -176,5 +176,6 @@ def _state(run: RunFolder, scorers: Iterable[ImageScorer], embedder: Embedder | 
     state.embedder = ""
     if embedder is not None:
         state.embedder = embedder.fingerprint
-        state.embedders[embedder.fingerprint] = {"name": embedder.name, "dimension": embedder.dimension}
+        described = {"name": embedder.name, "dimension": embedder.dimension, "threshold": embedder.threshold}
+        state.embedders[embedder.fingerprint] = described
     return state

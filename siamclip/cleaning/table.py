@@ -198,6 +198,7 @@ def _joined(together: list[_Collection], fingerprint: str) -> Photos:
         columns={name: np.concatenate([one.columns[name] for one in together]) for name in new.columns},
         embeddings=np.concatenate([one.vectors for one in together]) if fingerprint else None,
         embedder=new.state.embedders[fingerprint]["name"] if fingerprint else "",
+        same_distance=new.state.embedders[fingerprint].get("threshold") if fingerprint else None,
         archived=np.repeat([False, True], [len(new), len(status) - len(new)]) if archives else None,
         sides=sides,
     )

@@ -74,6 +74,7 @@ class Embedder:
         workers: int = 4,
     ) -> None:
         self.name = name or encoder.spec.model
+        self.threshold: float | None = None  # a checkpoint's: the distance up to which two photos show one identity
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device, encoder)
         self.batch_size, self.workers = batch_size, workers
@@ -188,4 +189,6 @@ def open_embedder(
         return Embedder(create(name, weights), **settings), None
     folder = find(name, checkpoints)
     encoder, metadata = load_encoder(folder)
-    return Embedder(encoder, metadata.get("run", folder.name), **settings), metadata
+    embedder = Embedder(encoder, metadata.get("run", folder.name), **settings)
+    embedder.threshold = metadata.get("threshold", {}).get("value")
+    return embedder, metadata

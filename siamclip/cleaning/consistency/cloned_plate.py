@@ -36,8 +36,9 @@ def cloned_plate(
 ) -> Findings:
     """Every photo of the suspected folders; score: the folder's ranking number, in (same_distance, 2].
 
-    same_distance: the distance up to which two photos are held for one vehicle, such as a checkpoint's threshold; when
-    not given, where pairs within folders and between folders are told apart with equal error rates. A folder is
+    same_distance: the distance up to which two photos are held for one vehicle; when not given, the checkpoint's own
+    threshold; of a model without one, where pairs within folders and between folders are told apart with equal error
+    rates. A folder is
     suspected where the score exceeds it. Folders with fewer than `min_photos` photos are not judged, nor are
     splits with a group below `min_group`. `group`: 2 * label for the larger group, 2 * label + 1 for the smaller one;
     `related`: the nearest photo on the other side. Archived photos count in the split and are no findings. Raises
@@ -51,6 +52,8 @@ def cloned_plate(
     notes: Notes = {"folders judged": len(large), "too few photos, not judged": len(folders.sizes) - len(large)}
     if not large:
         return nothing("cloned_plate", f"no folder has {min_photos} photos", notes)
+    if same_distance is None and photos.same_distance is not None:
+        same_distance, notes["same_distance chosen by"] = photos.same_distance, f"the checkpoint {photos.embedder}"
     if same_distance is None:
         chosen = separating_distance(folders, seed)
         if chosen is None:

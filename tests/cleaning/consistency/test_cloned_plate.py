@@ -198,3 +198,13 @@ def test_a_setting_out_of_range_is_named(wrong: dict[str, float]) -> None:
     vectors, names, _ = fleet()
     with pytest.raises(UserError, match=rf"--set cloned_plate\.{next(iter(wrong))}=.*must be"):
         cloned_plate(embedded(vectors, names), **wrong)
+
+
+def test_the_checkpoints_threshold_is_the_same_vehicle_distance_unless_another_is_given() -> None:
+    vectors, names, _ = fleet(vehicles=3)
+    photos = embedded(vectors, names)
+    assert "equal error rate" in str(cloned_plate(photos).notes["same_distance chosen by"])
+    photos.same_distance, photos.embedder = 0.7, "reid"
+    assert cloned_plate(photos).notes["same_distance"] == 0.7
+    assert "reid" in str(cloned_plate(photos).notes["same_distance chosen by"])
+    assert cloned_plate(photos, same_distance=0.9).notes["same_distance"] == 0.9
