@@ -48,7 +48,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunFolde
 class Small:
     """As much of an Embedder as a scan asks for: a photo's vector is its pixels at 4 x 4."""
 
-    name, dimension, fingerprint, batch_size = "small", 48, "f" * 32, 2
+    name, dimension, fingerprint, batch_size, threshold = "small", 48, "f" * 32, 2, 0.9
     preprocessing = Preprocessing(size=4, geometry="crop", reduced_decode=False)
 
     def embed(self, photos: Sequence[np.ndarray | Path]) -> np.ndarray:
