@@ -21,6 +21,13 @@ from siamclip.cleaning.scan_worker import Result, Setup, Task, work
 TASKS_AHEAD = 2  # a worker goes on while the scan embeds; what it has ready waits in it, so memory stays bounded
 _MOST_ON_WINDOWS = 60  # handles that one wait can take there: 63
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+# glibc gives the memory of every photo back to the system and asks for it again, page by page, for the next one. With
+# these it keeps up to 64 MB: 12.3 ms a photo of 1260 x 840 instead of 15.6 (file, pixels, perceptual, laplacian and
+# exposure), 7.2 instead of 7.9 for the hashes alone. Other C libraries do not read them.
+_ENVIRONMENT = dict.fromkeys(_THREAD_LIMITS, "1") | {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+}
 
 
 def number_of_workers(wanted: int) -> int:
@@ -141,10 +148,10 @@ class _Worker:
 
 @contextmanager
 def _quiet_start() -> Iterator[None]:
-    """A new process inherits one thread for each library, and (where signals are inherited) deafness to Ctrl-C,
-    which would otherwise print a traceback while it still imports."""
-    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
-    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
+    """A new process inherits _ENVIRONMENT, with one thread for each library, and (where signals are inherited) deafness
+    to Ctrl-C, which would otherwise print a traceback while it still imports."""
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
     in_main = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
     try:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from siamclip.catalogue import SCORERS, load_target
-from siamclip.cleaning import scan_worker
+from siamclip.cleaning import scan_worker, worker_pool
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.scan import image_scorers
 from siamclip.cleaning.scan_worker import ImageScorer, Result, Scoring, Setup, Task
@@ -161,6 +161,24 @@ def test_the_catalogue_says_of_every_scorer_whether_it_is_grey(tmp_path: Path) -
         if scorer.grey:
             assert load_target(scorer.target)(decoded).keys() == scorer.columns.keys()
     assert {name for name, scorer in SCORERS.items() if scorer.grey} == {"perceptual", "orientations"}
+
+
+def environment(decoded: Decoded) -> dict[str, str]:
+    return {"environment": " ".join(os.environ.get(name, "") for name in worker_pool._ENVIRONMENT)}
+
+
+def test_the_environment_of_a_worker_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photo.jpg").write_bytes(encoded(smooth_rgb(), "JPEG"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    before = dict(os.environ)
+    scorer = ImageScorer("environment", "1", {"environment": "U"}, f"{__name__}:environment")
+    setup = Setup(os.fsencode(tmp_path), (scorer,), None, np.zeros(0, "S32"))
+    with worker_pool.WorkerPool(setup, 1) as pool:
+        ((_, result),) = pool.results([Task(np.arange(1), [b"photo.jpg"], (0,), False)])
+    assert isinstance(result, Result) and result.errors == [""]
+    assert result.columns["environment"][0] == " ".join(worker_pool._ENVIRONMENT.values())
+    assert dict(os.environ) == before
 
 
 def test_a_worker_imports_no_more_than_its_scorers_need() -> None:
