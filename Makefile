@@ -24,7 +24,8 @@ demo: .venv/.installed
 	$(BIN)/python -m siamclip.demo --out $(DEMO)/more --vehicles 24 --cloned_plates 4 --seed 7
 	$(BIN)/python -m siamclip.demo.dirty --source $(DEMO)/more --out $(DEMO)/dirty
 	$(BIN)/python clean.py run $(DEMO)/dirty/photos --out $(DEMO)/clean --checkpoint_dir $(DEMO)/checkpoints \
-	  --set laplacian.threshold=20 too_small.min_width=96 too_small.min_height=72
+	  --orientations --set phash.orientations=true laplacian.threshold=20 wrong_label.deviations=1.5 \
+	  too_small.min_width=96 too_small.min_height=72
 	$(BIN)/python clean.py scan $(DEMO)/dirty/photos --out $(DEMO)/clean_strangers --embedder efficientnet-lite0
 	$(BIN)/python clean.py find $(DEMO)/clean_strangers --methods strangers
 	$(BIN)/python -m siamclip.demo.dirty_score --dirty $(DEMO)/dirty --run $(DEMO)/clean $(DEMO)/clean_strangers

@@ -63,3 +63,11 @@ def test_both_readmes_show_the_same_tree_commands_and_sections() -> None:
     for pattern in (r"^(\w+\.py) +", r"(\w+\.py) {2,}", r"^(##) ", r"make ([a-z]+)"):
         english, chinese = (re.findall(pattern, text(name), flags=re.MULTILINE) for name in READMES)
         assert english == chinese
+
+
+def test_the_method_list_of_the_cleaning_page_is_what_the_catalogue_says() -> None:
+    spec = importlib.util.spec_from_file_location("method_table", ROOT / "docs" / "method_table.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.rewritten(text("docs/cleaning.md")) == text("docs/cleaning.md"), "run python docs/method_table.py"
+    assert "| `phash` |" in text("docs/cleaning.md")
