@@ -24,7 +24,7 @@ def touched(root: Path, *paths: str) -> None:
 
 
 def test_photos_in_the_order_of_their_paths(tmp_path: Path) -> None:
-    touched(tmp_path, "b/2.JpG", "b/10.PNG", "a/x.bmp", "a-b/y.webp", "top.TIFF", "a/notes.txt", "a/no_extension", "jpg")
+    touched(tmp_path, "b/2.JpG", "b/10.PNG", "a/x.bmp", "a-b/y.webp", "top.TIFF", "a/notes.txt", "a/plain", "jpg")
     listing = list_photos(tmp_path)
     assert names(listing) == sorted([b"b/2.JpG", b"b/10.PNG", b"a/x.bmp", b"a-b/y.webp", b"top.TIFF"])
     assert listing.other_files == 3
@@ -55,9 +55,10 @@ def test_hard_links_count_once_under_the_first_name(tmp_path: Path) -> None:
         (tmp_path / name).hardlink_to(tmp_path / "m" / "1.jpg")
     listing = list_photos(tmp_path)
     assert names(listing) == [b"a/0.jpg", b"m/2.jpg"]
-    assert listing.skipped == [
-        (path, "the same file as a/0.jpg") for path in (b"m/0.jpg", b"m/1.jpg", b"z.jpg")
-    ] and listing.hard_links == 3
+    assert (
+        listing.skipped == [(path, "the same file as a/0.jpg") for path in (b"m/0.jpg", b"m/1.jpg", b"z.jpg")]
+        and listing.hard_links == 3
+    )
     assert listing.size.tolist() == [len("m/1.jpg")] * 2
 
 
