@@ -14,7 +14,6 @@ No step deletes or overwrites a photo. `python clean.py COMMAND --help` lists a 
 
 from __future__ import annotations
 
-import difflib
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +34,7 @@ from config import (
 )
 from siamclip.catalogue import SCORERS, chosen
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.errors import UserError, exit_on_user_error
+from siamclip.errors import UserError, exit_on_user_error, suggestion
 from siamclip.setting_ranges import check
 
 if TYPE_CHECKING:
@@ -369,8 +368,7 @@ def main(argv: Sequence[str]) -> int:
         print(__doc__)
         return 0
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+        hint = suggestion(name, COMMANDS, f"there are {', '.join(COMMANDS)}")
         raise UserError(f"{name}: there is no such command; {hint}")
     command = COMMANDS[name]
     place = rest.pop(0) if command.takes and rest and not rest[0].startswith("-") else None

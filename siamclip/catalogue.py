@@ -6,14 +6,13 @@ these tables. A method's settings are the keyword arguments of its function, wit
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from siamclip.errors import UserError
+from siamclip.errors import UserError, suggestion
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,6 @@ def chosen(names: Iterable[str]) -> list[Method]:
                 if name in ("all", method.family) or (name == "default" and method.default)
             }
         else:
-            close = difflib.get_close_matches(name, [*METHODS, *FAMILIES, "default", "all"], n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise UserError(f"--methods {name}: no such method{hint} (python clean.py methods lists them)")
+            hint = suggestion(name, [*METHODS, *FAMILIES, "default", "all"], "python clean.py methods lists them")
+            raise UserError(f"--methods {name}: no such method; {hint}")
     return [method for method in METHODS.values() if method.name in wanted]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -12,6 +12,14 @@ class UserError(Exception):
 
     Scripts print it and exit with code 2; whatever else escapes is a defect of ours and keeps its traceback.
     """
+
+
+def suggestion(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """ "did you mean X?" for a mistyped name, `otherwise` where none of `names` is near."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"did you mean {close[0]}?" if close else otherwise
 
 
 @contextmanager

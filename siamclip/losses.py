@@ -9,14 +9,13 @@ The others are pytorch-metric-learning's, by name; they look at the labels of th
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from siamclip.errors import UserError
+from siamclip.errors import UserError, suggestion
 from siamclip.pairs import Pairs
 
 
@@ -155,8 +154,7 @@ def make_loss(
     if key == "contrastive":
         return ContrastiveLoss(margin, positive_margin, positive_ratio)
     if key not in LABEL_LOSSES:
-        close = difflib.get_close_matches(key, LOSS_NAMES, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(LOSS_NAMES)}"
+        hint = suggestion(key, LOSS_NAMES, f"choose one of {', '.join(LOSS_NAMES)}")
         raise UserError(f"--loss {name}: no such loss; {hint}")
     from pytorch_metric_learning import losses, miners
 

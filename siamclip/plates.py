@@ -8,7 +8,6 @@ Boxes come from a CSV or from a detector.
 from __future__ import annotations
 
 import csv
-import difflib
 import math
 import os
 import threading
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from siamclip.errors import UserError
+from siamclip.errors import UserError, suggestion
 from siamclip.image import decode_with_size
 
 if TYPE_CHECKING:
@@ -195,8 +194,7 @@ def known_name(name: str, table: dict[str, Any], kind: str) -> str:
     """`name` itself if the table has it, otherwise UserError with the nearest one that it has."""
     if name in table:
         return name
-    near = difflib.get_close_matches(name, table, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(table)}"
+    hint = suggestion(name, table, f"choose from {', '.join(table)}")
     raise UserError(f"unknown {kind} {name!r}: {hint}")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.errors import UserError, exit_on_user_error, printable
+from siamclip.errors import UserError, exit_on_user_error, printable, suggestion
 from siamclip.image import ImageError
 
 
@@ -47,3 +47,9 @@ def test_printable_is_one_line_that_a_terminal_only_shows(text: str) -> None:
 
 def test_bytes_that_are_no_text_are_shown_as_escapes() -> None:
     assert printable("a\udcffb") == "a\\udcffb"
+
+
+def test_a_mistyped_name_is_answered_with_the_nearest_or_with_what_else_to_say() -> None:
+    assert suggestion("phsh", ["phash", "dhash"]) == "did you mean phash?"
+    assert suggestion("xyz", ["phash"], "choose from phash") == "choose from phash"
+    assert suggestion("xyz", []) == ""

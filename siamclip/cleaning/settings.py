@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import types
 import typing
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from siamclip.catalogue import METHODS, Method, settings_of
-from siamclip.errors import UserError
+from siamclip.errors import UserError, suggestion
 
 MethodSettings = dict[str, dict[str, Any]]
 
@@ -85,5 +84,5 @@ def _described(allowed: tuple[Any, ...]) -> str:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    hint = suggestion(name, names)
+    return f"; {hint}" if hint else ""

@@ -7,7 +7,6 @@ file, `brisque` is pyiqa's as well.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from siamclip.cleaning.contracts import Findings, Photos
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.quality import brisque
 from siamclip.cleaning.quality.thresholds import Limit, judged
-from siamclip.errors import UserError
+from siamclip.errors import UserError, suggestion
 
 MetricScorer = Callable[[Decoded], dict[str, float]]
 
@@ -101,8 +100,7 @@ def _create(name: str, weights: str | None) -> Any:
     known = [metric for metric, entry in DEFAULT_CONFIGS.items() if entry.get("metric_mode") == "NR"]
     known = [metric for metric in known if metric not in _NOT_OF_ONE_PHOTO]
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(sorted(known))}"
+        hint = suggestion(name, known, f"choose from {', '.join(sorted(known))}")
         raise UserError(f"metric {name}: pyiqa has no such metric for a single photo; {hint}")
     options = {} if weights is None else {"pretrained_model_path": _without_code(name, weights)}
     try:
