@@ -61,6 +61,7 @@ def scan(config: CleanScanConfig) -> int:
 
     console, run = new_console(), RunFolder(config.out)
     archive = None if config.new_against is None else RunFolder(config.new_against)
+    _ = archive and archive.root  # a mistyped folder is refused before anything is read
     metrics = {}
     if config.iqa:
         from siamclip.cleaning.quality.iqa import open_metrics
@@ -223,6 +224,9 @@ def report(run: RunFolder, config: CleanReportConfig) -> int:
 
 def run_all(config: CleanRunConfig) -> int:
     """Scan, find and report in one go."""
+    from siamclip.cleaning.settings import parse
+
+    _ = chosen(config.methods), parse(config.set)  # mistyped names are refused before anything is read
     run = RunFolder(config.out)
     return scan(config) or find(run, config) or report(run, config)
 
@@ -257,7 +261,8 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
         return 0
     quarantine = None if config.quarantine is None else Path(config.quarantine)
     with Bars(console) as bars:
-        done = move(run, run.root, planned.removals, quarantine=quarantine, progress=bars.stages())
+        keepers = planned.keepers
+        done = move(run, run.root, planned.removals, quarantine=quarantine, keepers=keepers, progress=bars.stages())
     say(console, f"{done.moved:,} photos moved to {done.quarantine}; python clean.py undo {run} brings them back")
     return 0
 

@@ -129,6 +129,17 @@ def test_apply_lists_then_moves_and_undo_brings_every_byte_back(
     assert contents(photos) == before
 
 
+def test_a_copy_stays_where_its_keeper_is_gone(photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run_all(photos, run, "--methods", "exact")
+    copy = next(row for row in findings(run) if row["method"] == "exact" and row["keep"] == "False")
+    (photos / copy["related"]).unlink()
+    before = contents(photos)
+    with pytest.raises(UserError, match="kept for its copy"):
+        clean.main(["apply", str(run), "--yes"])
+    assert contents(photos) == before
+
+
 def test_only_what_a_method_proposes_is_moved(photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run_all(photos, run)
@@ -278,6 +289,20 @@ def test_bad_input_is_one_line_that_names_what_is_wrong(
     assert says.format(none=none) in str(error.value)
     assert "\n" not in str(error.value)
     assert not none.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("run", "--methods", "phsh"), ("run", "--set", "laplacian.treshold=3"), ("scan", "--new_against", "nowhere")],
+    ids=" ".join,
+)
+def test_mistyped_names_are_refused_before_anything_is_read(
+    arguments: tuple[str, ...], photos: Path, tmp_path: Path
+) -> None:
+    command, *flags = arguments
+    with pytest.raises(UserError):
+        clean.main([command, str(photos), "--out", str(tmp_path / "new"), "--embedder", "none", *flags])
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_named_method_that_the_scan_has_nothing_for_is_an_error_and_a_default_one_is_said_to_be_left_out(

@@ -1,8 +1,9 @@
 """Move photos out of a collection into a quarantine, so that whatever happens no byte is lost.
 
-Everything is checked before anything moves: each photo must still be the one that was scanned (size and content
-hash), a regular file, and reached without a link. Then, batch by batch, the journal says what will move where, is
-flushed, and the files move. A killed apply is continued by running it again, or taken back by undo.py.
+Everything is checked before anything moves: each photo, and each that is to stay for a copy, must still be the one
+that was scanned (size and content hash), a regular file, and reached without a link. Then, batch by batch, the journal
+says what will move where, is flushed, and the files move. A killed apply is continued by running it again, or taken
+back by undo.py.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import errno
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from siamclip.cleaning.journal import Journal, Move, Removal, Round
+from siamclip.cleaning.journal import Journal, Keeper, Move, Removal, Round
 from siamclip.cleaning.real_folders import Place, open_below
 from siamclip.cleaning.recovery import OWNER, Run, recover, split
 from siamclip.cleaning.transfer import ContentChanged, take
@@ -51,12 +52,14 @@ def apply(
     removals: Sequence[Removal],
     *,
     quarantine: Path | None = None,
+    keepers: Mapping[str, Sequence[Keeper]] | None = None,
     progress: Progress = nothing,
 ) -> AppliedSummary:
     """Move the photos of `root` to `quarantine` (the run's own by default) and keep their relative paths.
 
-    Takes the run's lock. Raises UserError: nothing has moved where a photo changed since the scan, is missing or
-    lies behind a link; where a disk refuses in the middle, what has moved stays in the journal, and undo takes it back.
+    `keepers`: path of a removal -> the photos that it is a copy of and that stay for it. Takes the run's lock. Raises
+    UserError: nothing has moved where a photo changed since the scan, is missing or lies behind a link; where a disk
+    refuses in the middle, what has moved stays in the journal, and undo takes it back.
     """
     if len({removal.path for removal in removals}) != len(removals):
         raise ValueError("a photo is to be removed twice")
@@ -68,7 +71,7 @@ def apply(
     target = (run.quarantine if quarantine is None else quarantine).absolute()
     with run.lock("apply"), Journal(run.journal) as journal:
         recover(run, journal)
-        todo, already = _check(journal, root, removals, progress)
+        todo, already = _check(journal, root, removals, keepers or {}, progress)
         moved = 0
         if todo:
             if quarantine is not None:
@@ -86,7 +89,11 @@ def apply(
 
 
 def _check(
-    journal: Journal, root: Path, removals: Sequence[Removal], progress: Progress
+    journal: Journal,
+    root: Path,
+    removals: Sequence[Removal],
+    keepers: Mapping[str, Sequence[Keeper]],
+    progress: Progress,
 ) -> tuple[list[tuple[Removal, os.stat_result]], int]:
     """The photos to move, each with the status that its content was found under, and how many moved before."""
     rounds = journal.history.rounds
@@ -109,6 +116,7 @@ def _check(
         except OSError as error:
             wrong.append((removal.path, str(error.strerror)))
         progress("checking", number, len(removals))
+    wrong += _keepers_amiss(root, [(removal.path, keepers.get(removal.path, ())) for removal, _ in todo])
     if wrong:
         listed = "; ".join(f"{printable(path)}: {why}" for path, why in wrong[:_SHOWN])
         more = f"; and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
@@ -117,7 +125,27 @@ def _check(
     return todo, already
 
 
-def _as_scanned(root: Path, removal: Removal) -> os.stat_result:
+def _keepers_amiss(root: Path, copies: Sequence[tuple[str, Sequence[Keeper]]]) -> list[tuple[str, str]]:
+    """The keepers of these copies that are not as scanned: a copy must not go where it is the last one."""
+    wrong, checked = [], set()
+    for copy, keepers in copies:
+        for keeper in keepers:
+            if keeper in checked:
+                continue
+            checked.add(keeper)
+            role = f"kept for its copy {printable(copy)}, "
+            try:
+                _as_scanned(root, keeper)
+            except (FileNotFoundError, NotADirectoryError):
+                wrong.append((keeper.path, role + "is not there any more"))
+            except ContentChanged:
+                wrong.append((keeper.path, role + "has changed"))
+            except OSError as error:
+                wrong.append((keeper.path, role + str(error.strerror)))
+    return wrong
+
+
+def _as_scanned(root: Path, removal: Removal | Keeper) -> os.stat_result:
     """Raises ContentChanged, or OSError where it is missing, a link or no file."""
     folders, name = split(removal.path)
     with open_below(root, folders) as folder:

@@ -48,6 +48,15 @@ class Removal:
     methods: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """A photo that stays for a copy of it which goes: its path below the root, its scanned content hash and size."""
+
+    path: str
+    content: str
+    bytes: int
+
+
 @dataclass(slots=True)
 class Move:
     """One removal on its way: `state` is "moving", "moved", "returning" or "in place"."""

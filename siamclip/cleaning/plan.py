@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from siamclip.catalogue import METHODS
 from siamclip.cleaning.decisions import Decisions
-from siamclip.cleaning.journal import Removal
+from siamclip.cleaning.journal import Keeper, Removal
 from siamclip.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ class Plan:
     `kept_by_hand`: proposed by a method, kept by a decision. `unverifiable`: proposed, but the scan could not read a
     byte of them, so that nobody can say later whether they are still the same; they stay.
     `keeper_goes`: copies that go although the photo that was to stay for them goes by a decision.
+    `keepers`: path of a copy that goes -> the photos that are to stay for it; those of an archive are not among them.
     """
 
     removals: list[Removal] = field(default_factory=list)
     kept_by_hand: list[str] = field(default_factory=list)
     unverifiable: list[str] = field(default_factory=list)
     keeper_goes: list[str] = field(default_factory=list)
+    keepers: dict[str, tuple[Keeper, ...]] = field(default_factory=dict)
 
 
 def plan(
@@ -80,6 +82,14 @@ def plan(
         if any((BY_HAND, _REMOVED) in proposed.get(keeper, ()) for keeper in keepers.get(path, ())):
             result.keeper_goes.append(path)
         result.removals.append(Removal(path, _content(photos, row), int(photos.bytes[row]), reasons, names))
+    result.keepers = {
+        removal.path: tuple(
+            Keeper(keeper, _content(photos, rows[keeper]), int(photos.bytes[rows[keeper]]))
+            for keeper in sorted(keepers.get(removal.path, ()))
+            if keeper in rows and keeper not in proposed
+        )
+        for removal in result.removals
+    }
     return result
 
 

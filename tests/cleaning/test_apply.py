@@ -13,7 +13,7 @@ import pytest
 
 from siamclip.cleaning import apply as apply_module
 from siamclip.cleaning.apply import BATCH, apply
-from siamclip.cleaning.journal import Removal
+from siamclip.cleaning.journal import Keeper, Removal
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.undo import undo
 from siamclip.errors import UserError
@@ -149,6 +149,26 @@ def test_nothing_moves_where_one_photo_is_not_as_scanned(
     assert f"1 photo is not as scanned (a/1.jpg: {CHANGES[change]}); nothing was moved" in str(error.value)
     assert {path: path.read_bytes() for path in files} == before
     assert not run.quarantine.exists()
+
+
+@posix
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_copy_stays_where_its_keeper_is_not_as_scanned(
+    change: Callable[[Path], None], root: Path, run: RunFolder
+) -> None:
+    removals, (seen,) = removals_of(root, ["b/1.jpg", "b/deep/er/3.jpg"]), removals_of(root, ["a/1.jpg"])
+    keeper = Keeper(seen.path, seen.content, seen.bytes)
+    change(root / "a/1.jpg")
+    why = rf"1 photo is not as scanned \(a/1.jpg: kept for its copy b/1.jpg, {CHANGES[change]}\); nothing was moved"
+    with pytest.raises(UserError, match=why):
+        apply(run, root, removals, keepers={"b/1.jpg": [keeper], "b/deep/er/3.jpg": [keeper]})
+    assert not run.quarantine.exists()
+
+
+def test_a_keeper_that_is_as_scanned_stays(root: Path, run: RunFolder) -> None:
+    removals, (seen,) = removals_of(root, ["b/1.jpg"]), removals_of(root, ["a/1.jpg"])
+    assert apply(run, root, removals, keepers={"b/1.jpg": [Keeper(seen.path, seen.content, seen.bytes)]}).moved == 1
+    assert (root / "a/1.jpg").read_bytes() == b"one"
 
 
 def test_names_only_the_first_of_many(root: Path, run: RunFolder) -> None:

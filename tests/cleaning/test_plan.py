@@ -12,7 +12,7 @@ import pytest
 
 from siamclip.cleaning.contracts import NO_LABEL, Photos
 from siamclip.cleaning.decisions import Decision, Decisions
-from siamclip.cleaning.journal import Removal
+from siamclip.cleaning.journal import Keeper, Removal
 from siamclip.cleaning.plan import plan
 from siamclip.errors import UserError
 from tests.cleaning.photo_trees import NOT_UTF8
@@ -99,6 +99,13 @@ def test_copies_whose_keeper_is_removed_by_hand(photos: Photos) -> None:
     found = plan(table(), photos, decided("a/1.jpg", "a" * 32, False))
     assert [r.path for r in found.removals] == ["a/1.jpg", "a/2.jpg", f"b/{NOT_UTF8}"]
     assert found.keeper_goes == ["a/2.jpg", f"b/{NOT_UTF8}"]
+
+
+def test_says_which_photos_stay_for_a_copy(photos: Photos) -> None:
+    keeper = Keeper("a/1.jpg", "a" * 32, 10)
+    assert plan(table(), photos).keepers == {"a/2.jpg": (keeper,), f"b/{NOT_UTF8}": (keeper,)}
+    without = plan(table(), photos, decided("a/1.jpg", "a" * 32, False))  # it goes: keeper_goes says so
+    assert not any(without.keepers.values())
 
 
 def test_other_content_is_refused(photos: Photos) -> None:
