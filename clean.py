@@ -378,8 +378,8 @@ def main(argv: Sequence[str]) -> int:
     command = COMMANDS[name]
     place = rest.pop(0) if command.takes and rest and not rest[0].startswith("-") else None
     if command.config_type is None:
-        if rest:
-            raise UserError(f"{name}: takes nothing, not {rest[0]}")
+        if wrong := [text for text in rest if text not in ("-h", "--help")]:
+            raise UserError(f"{name}: takes nothing, not {wrong[0]}")
         return command.function()
     if command.takes == "DATA" and place is not None:
         rest = ["--data", place, *rest]

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import clean
+from siamclip.catalogue import METHODS
 from siamclip.demo.defects import jpeg
 from siamclip.errors import UserError
 from tests.hostile import READABLE, UNREADABLE
@@ -291,6 +292,23 @@ def test_bad_input_is_one_line_that_names_what_is_wrong(
     assert not none.exists()
 
 
+@pytest.mark.parametrize("name", ["findings.parquet", "pairs.parquet", "settings.yaml", "notes.json"])
+def test_a_damaged_result_is_one_line_that_names_the_file(name: str, photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run_all(photos, run, "--methods", "exact")
+    whole = (run / name).read_bytes()
+    damages = [b"\xff\x00\xfe" * 99, whole[: len(whole) // 3] + b"\xff"]
+    damages += [] if name == "settings.yaml" else [b'{"a": [1]}', b"[1]"]  # any text will do there
+    for damaged in damages:
+        (run / name).write_bytes(damaged)
+        with pytest.raises(UserError, match=f"{name}: cannot be read .*; run find again") as error:
+            clean.main(["report", str(run)])
+        assert "\n" not in str(error.value)
+    (run / name).unlink()
+    with pytest.raises(UserError, match="find"):
+        clean.main(["report", str(run)])
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("run", "--methods", "phsh"), ("run", "--set", "laplacian.treshold=3"), ("scan", "--new_against", "nowhere")],
@@ -323,6 +341,19 @@ def test_calibrate_without_a_terminal_writes_the_page_and_takes_its_answers(
     assert (run / "calibration-phash.html").exists()
     assert "no answers yet" in capsys.readouterr().out
     assert not (run / "threshold-phash.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [["methods"], ["methods", "--help"]])
+def test_the_list_of_methods_is_whole_in_a_narrow_terminal(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert clean.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    for text in (*METHODS, "max_share=0.3333", "max_pairs=50000000", "same_distance=none"):
+        assert text in out
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from siamclip.catalogue import METHODS, settings_of
@@ -148,11 +148,13 @@ def say_plan(console: Console, photos: Photos, plan: Plan) -> None:
 
 def methods_table() -> Table:
     """All methods with their settings."""
-    table = Table("method", "family", "looks for", "needs", "by default", "settings", show_lines=False)
+    table = Table("family", Column("method", no_wrap=True), "looks for", "default", Column("settings", no_wrap=True))
+    family = ""
     for method in METHODS.values():
-        settings = ", ".join(f"{name}={_shown(parameter)}" for name, parameter in settings_of(method.name).items())
+        settings = "\n".join(f"{name}={_shown(parameter)}" for name, parameter in settings_of(method.name).items())
         default = "yes" if method.default else "no"
-        table.add_row(method.name, method.family, method.sees, ", ".join(method.needs), default, settings)
+        table.add_row("" if method.family == family else method.family, method.name, method.sees, default, settings)
+        family = method.family
     return table
 
 
@@ -162,4 +164,6 @@ def _shown(parameter: inspect.Parameter) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from siamclip.cleaning.remembered import HashPairs
     from siamclip.cleaning.report import ReportData
 
+NOTES = ("created", "layout", "photos", "unreadable", "methods", "left_out", "classes")  # of notes.json
 CSV_COLUMNS = ("path", "method", "score", "flagged", "reason", "group", "keep", "related", "content")
 
 
@@ -112,6 +114,19 @@ def write_results(
         ) from None
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """A file of the last find that is damaged, or not there, is a UserError that says what helps."""
+    from pyarrow import ArrowException
+    from yaml import YAMLError
+
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArrowException, YAMLError) as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: cannot be read ({why}); run find again") from None
+
+
 def write_settings(run: RunFolder, settings: Mapping[str, Any], methods: Mapping[str, Mapping[str, Any]]) -> None:
     """The settings of a find, and of each of its methods, as a YAML file that --config reads back."""
     given = {method: values for method, values in methods.items() if values}
@@ -124,8 +139,9 @@ def effective_threshold(run: RunFolder, method: str) -> float | None:
 
     if not run.settings.exists():
         return None
-    value = yaml.safe_load(run.settings.read_text("utf-8"))["set"].get(method, {}).get("threshold")
-    return None if value is None else float(value)
+    with _whole(run.settings):
+        value = yaml.safe_load(run.settings.read_text("utf-8"))["set"].get(method, {}).get("threshold")
+        return None if value is None else float(value)
 
 
 def known_not_duplicates(run: RunFolder, given: str | None) -> HashPairs:
@@ -142,32 +158,34 @@ def known_not_duplicates(run: RunFolder, given: str | None) -> HashPairs:
 
 def read_notes(run: RunFolder) -> dict[str, Any]:
     """Raises UserError where `find` has not run to its end."""
-    try:
+    if not run.notes.exists():
+        raise UserError(f"{run}: has no findings yet; run python clean.py find {run}")
+    with _whole(run.notes):
         notes: dict[str, Any] = json.loads(run.notes.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{run}: has no findings yet; run python clean.py find {run}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{run.notes}: cannot be read ({error}); run find again") from None
+        if missing := [name for name in NOTES if name not in notes]:
+            raise ValueError(f"it has no {missing[0]!r}")
     return notes
 
 
 def read_findings(run: RunFolder) -> dict[str, list[Any]]:
     """Column -> values; path and related as bytes, as the file system has them."""
-    table = read_table(run.findings)
-    columns = {name: table[name].to_pylist() for name in CSV_COLUMNS if name not in ("path", "related")}
-    return {"path": _bytes(table, "path"), "related": _bytes(table, "related"), **columns}
+    with _whole(run.findings):
+        table = read_table(run.findings)
+        columns = {name: table[name].to_pylist() for name in CSV_COLUMNS if name not in ("path", "related")}
+        return {"path": _bytes(table, "path"), "related": _bytes(table, "related"), **columns}
 
 
 def read_pairs(run: RunFolder) -> dict[str, Any]:
     """Column -> values; first and second as bytes."""
-    table = read_table(run.pairs)
-    return {
-        "method": table["method"].to_pylist(),
-        "first": _bytes(table, "first"),
-        "second": _bytes(table, "second"),
-        "distance": table["distance"].to_numpy(),
-        "inliers": table["inliers"].to_numpy(),
-    }
+    with _whole(run.pairs):
+        table = read_table(run.pairs)
+        return {
+            "method": table["method"].to_pylist(),
+            "first": _bytes(table, "first"),
+            "second": _bytes(table, "second"),
+            "distance": table["distance"].to_numpy(),
+            "inliers": table["inliers"].to_numpy(),
+        }
 
 
 def _paths(paths: Sequence[str]) -> tuple[pa.Array, pa.Array]:
@@ -183,6 +201,8 @@ def report_data(run: RunFolder) -> ReportData:
 
     notes = read_notes(run)
     photos = open_photos(run, layout="flat", archive=run.archive, columns=(), embeddings=False)
+    with _whole(run.settings):
+        settings = run.settings.read_text("utf-8")
     contents = dict(zip(photos.paths, (bytes(one).decode("ascii") for one in photos.content), strict=True))
     return ReportData(
         run=f"{run.root} {notes['created']}",
@@ -193,7 +213,7 @@ def report_data(run: RunFolder) -> ReportData:
         class_counts=[(str(name), int(before), int(after)) for name, before, after in notes["classes"]],
         notes=notes["methods"],
         scan={"photos": notes["photos"], "unreadable": notes["unreadable"]},
-        settings=run.settings.read_text("utf-8"),
+        settings=settings,
         layout=notes["layout"],
         warnings=[f"{name}: not run, {why}" for name, why in notes["left_out"].items()],
         contents=contents,
