@@ -247,7 +247,8 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
     if config.export is not None and config.quarantine is not None:
         raise UserError("--export and --quarantine: an export moves nothing; give one of the two")
     console = new_console()
-    photos = open_photos(run, layout=read_notes(run)["layout"], columns=(), embeddings=False)
+    layout = read_notes(run)["layout"]
+    photos = open_photos(run, layout=layout, archive=run.archive, columns=(), embeddings=False)
     decisions = None if config.decisions is None else read_decisions(Path(config.decisions))
     methods = None if config.methods == ("all",) else {method.name for method in chosen(config.methods)}
     planned = plan(read_findings(run), photos, decisions, methods)

@@ -367,3 +367,29 @@ def test_help_loads_nothing_heavy() -> None:
         text = code.replace("COMMAND", command)
         done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, cwd=ROOT, check=True)
         assert done.stdout.splitlines()[-1] == "[]", command
+
+
+def test_a_copy_stays_where_the_archives_photo_is_gone_or_has_changed(photos: Path, tmp_path: Path) -> None:
+    new, run = tmp_path / "new", tmp_path / "run"
+    (new / "京A00001").mkdir(parents=True)
+    shutil.copyfile(photos / "京A00001" / "3.jpg", new / "京A00001" / "arrived.jpg")
+    (new / "京A00001" / "unseen.jpg").write_bytes(jpeg(scene(99)))
+    clean.main(["scan", str(photos), "--out", str(tmp_path / "old"), *NO_EMBEDDINGS])
+    run_all(new, run, "--new_against", str(tmp_path / "old"), "--min_per_class", "0", "--methods", "duplicates")
+    original = photos / "京A00001" / "3.jpg"
+    content = original.read_bytes()
+    original.write_bytes(content[:-1] + b"x")
+    with pytest.raises(UserError, match="has changed"):
+        clean.main(["apply", str(run), "--yes"])
+    original.unlink()
+    with pytest.raises(UserError, match="is not there any more"):
+        clean.main(["apply", str(run), "--yes"])
+    assert (new / "京A00001" / "arrived.jpg").exists()
+    original.write_bytes(content)
+    assert clean.main(["apply", str(run), "--yes"]) == 0
+    assert not (new / "京A00001" / "arrived.jpg").exists()
+
+
+def test_a_run_around_the_collection_is_refused(photos: Path) -> None:
+    with pytest.raises(UserError, match="contains the collection"):
+        clean.main(["scan", str(photos), "--out", str(photos.parent), *NO_EMBEDDINGS])

@@ -135,7 +135,10 @@ def _keepers_amiss(root: Path, copies: Sequence[tuple[str, Sequence[Keeper]]]) -
             checked.add(keeper)
             role = f"kept for its copy {printable(copy)}, "
             try:
-                _as_scanned(root, keeper)
+                if Path(keeper.path).is_absolute():
+                    _archived_as_scanned(keeper)
+                else:
+                    _as_scanned(root, keeper)
             except (FileNotFoundError, NotADirectoryError):
                 wrong.append((keeper.path, role + "is not there any more"))
             except ContentChanged:
@@ -143,6 +146,20 @@ def _keepers_amiss(root: Path, copies: Sequence[tuple[str, Sequence[Keeper]]]) -
             except OSError as error:
                 wrong.append((keeper.path, role + str(error.strerror)))
     return wrong
+
+
+def _archived_as_scanned(keeper: Keeper) -> None:
+    """The same of a photo of an archive, which is only looked at, so that links on the way to it do no harm."""
+    from siamclip.image import ImageError, content_hash
+
+    if Path(keeper.path).stat().st_size != keeper.bytes:
+        raise ContentChanged(keeper.path)
+    try:
+        found = content_hash(keeper.path)
+    except ImageError as error:
+        raise OSError(errno.EIO, error.reason) from error
+    if found != keeper.content:
+        raise ContentChanged(keeper.path)
 
 
 def _as_scanned(root: Path, removal: Removal | Keeper) -> os.stat_result:

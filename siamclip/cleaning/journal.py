@@ -50,7 +50,8 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """A photo that stays for a copy of it which goes: its path below the root, its scanned content hash and size."""
+    """A photo that stays for a copy of it which goes: its path below the root (absolute, in an archive), the content
+    hash and size of the scan."""
 
     path: str
     content: str

@@ -29,7 +29,7 @@ class Plan:
     `kept_by_hand`: proposed by a method, kept by a decision. `unverifiable`: proposed, but the scan could not read a
     byte of them, so that nobody can say later whether they are still the same; they stay.
     `keeper_goes`: copies that go although the photo that was to stay for them goes by a decision.
-    `keepers`: path of a copy that goes -> the photos that are to stay for it; those of an archive are not among them.
+    `keepers`: path of a copy that goes -> the photos that are to stay for it; those of an archive have absolute paths.
     """
 
     removals: list[Removal] = field(default_factory=list)
@@ -48,7 +48,8 @@ def plan(
     decision says so. Photos of an archive always stay. `findings`: columns path (text, or bytes), method, reason,
     keep, content, related. Raises UserError where findings or decisions are about other photos than the scan's.
     """
-    rows = {path: row for row, path in enumerate(photos.paths) if not photos.is_archived[row]}
+    everywhere = {path: row for row, path in enumerate(photos.paths)}
+    rows = {path: row for path, row in everywhere.items() if not photos.is_archived[row]}
     proposed: dict[str, list[tuple[str, str]]] = {}
     keepers: dict[str, set[str]] = {}
     for path, method, reason, content, related in _proposals(findings):
@@ -84,9 +85,9 @@ def plan(
         result.removals.append(Removal(path, _content(photos, row), int(photos.bytes[row]), reasons, names))
     result.keepers = {
         removal.path: tuple(
-            Keeper(keeper, _content(photos, rows[keeper]), int(photos.bytes[rows[keeper]]))
+            Keeper(keeper, _content(photos, everywhere[keeper]), int(photos.bytes[everywhere[keeper]]))
             for keeper in sorted(keepers.get(removal.path, ()))
-            if keeper in rows and keeper not in proposed
+            if keeper in everywhere and keeper not in proposed
         )
         for removal in result.removals
     }

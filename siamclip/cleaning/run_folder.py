@@ -140,6 +140,10 @@ class RunFolder:
         root = root.resolve()
         if self.path.resolve() == root:
             raise UserError(f"--out {self.path}: is the collection itself; give a folder of its own for the results")
+        if self.path.resolve() in root.parents:
+            raise UserError(
+                f"--out {self.path}: contains the collection, and scans leave RUN folders out; give a folder beside it"
+            )
         if self.marker.exists():
             if self.root != root:
                 raise UserError(
