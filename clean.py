@@ -32,6 +32,7 @@ from config import (
     CleanUndoConfig,
     load,
 )
+from siamclip.bars import Bars
 from siamclip.catalogue import SCORERS, chosen
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.errors import UserError, exit_on_user_error, suggestion
@@ -57,16 +58,13 @@ FOUND_BY = frozenset(CleanFindConfig.__dataclass_fields__)  # of a run's setting
 def scan(config: CleanScanConfig) -> int:
     """Read every file once; only what is new or changed, if RUN was scanned before."""
     from siamclip.cleaning.console import new_console, say, scan_lines
+    from siamclip.cleaning.quality.iqa import open_metrics
     from siamclip.cleaning.scan import scan as scan_collection
 
     console, run = new_console(), RunFolder(config.out)
     archive = None if config.new_against is None else RunFolder(config.new_against)
     _ = archive and archive.root  # a mistyped folder is refused before anything is read
-    metrics = {}
-    if config.iqa:
-        from siamclip.cleaning.quality.iqa import open_metrics
-
-        metrics = open_metrics(config.iqa, files_of(config.iqa_weights))
+    metrics = open_metrics(config.iqa, files_of(config.iqa_weights))
     summary = scan_collection(
         Path(config.data),
         run,
@@ -115,7 +113,7 @@ def scan_embedder(config: CleanScanConfig, console: Console) -> Embedder | None:
 
 def find(run: RunFolder, config: CleanFindConfig) -> int:
     """Ask the methods, and propose what goes."""
-    from siamclip.cleaning.console import Bars, looking, new_console, say, say_findings
+    from siamclip.cleaning.console import looking, new_console, say, say_findings
     from siamclip.cleaning.decide import decide
     from siamclip.cleaning.group_file import write_groups
     from siamclip.cleaning.results import known_not_duplicates, write_results, write_settings
@@ -205,7 +203,7 @@ def described(
 def report(run: RunFolder, config: CleanReportConfig) -> int:
     """Write RUN/report.html: what was found, to look at and to decide on."""
     from siamclip.cleaning import report as page
-    from siamclip.cleaning.console import Bars, new_console, say
+    from siamclip.cleaning.console import new_console, say
     from siamclip.cleaning.results import report_data
 
     console = new_console()
@@ -238,7 +236,7 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
     """List what would be removed, and with --yes move it to the quarantine."""
     from siamclip.cleaning import remembered
     from siamclip.cleaning.apply import apply as move
-    from siamclip.cleaning.console import Bars, new_console, say, say_plan
+    from siamclip.cleaning.console import new_console, say, say_plan
     from siamclip.cleaning.decisions import read_decisions
     from siamclip.cleaning.plan import plan
     from siamclip.cleaning.results import read_findings, read_notes
@@ -270,7 +268,7 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
 
 def export(run: RunFolder, photos: Photos, planned: Plan, config: CleanApplyConfig, console: Console) -> int:
     """The cleaned collection, written elsewhere."""
-    from siamclip.cleaning.console import Bars, say
+    from siamclip.cleaning.console import say
     from siamclip.cleaning.export import export as write_elsewhere
     from siamclip.cleaning.export import kept_photos
 
@@ -288,7 +286,7 @@ def export(run: RunFolder, photos: Photos, planned: Plan, config: CleanApplyConf
 
 def undo(run: RunFolder, config: CleanUndoConfig) -> int:
     """Bring back what apply moved."""
-    from siamclip.cleaning.console import Bars, new_console, say
+    from siamclip.cleaning.console import new_console, say
     from siamclip.cleaning.undo import undo as bring_back
 
     console = new_console()
@@ -305,7 +303,7 @@ def undo(run: RunFolder, config: CleanUndoConfig) -> int:
 def calibrate(run: RunFolder, config: CleanCalibrateConfig) -> int:
     """Ask about pairs, and tell the precision and recall of every threshold."""
     from siamclip.cleaning.calibrate_run import calibrate as ask
-    from siamclip.cleaning.console import Bars, new_console, say
+    from siamclip.cleaning.console import new_console, say
     from siamclip.cleaning.results import effective_threshold
     from siamclip.cleaning.table import open_photos
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import partial
@@ -25,6 +24,7 @@ import numpy as np
 from config import EvaluateConfig, load
 from dataset import Collection, check_usable, plate_of, scan
 from siamclip import checkpoint, plots, report
+from siamclip.bars import Bars
 from siamclip.errors import UserError, exit_on_user_error
 from siamclip.evaluation.candidates import (
     Candidate,
@@ -59,7 +59,6 @@ from siamclip.yaml_settings import as_yaml
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
 FEW_IDENTITIES = 30  # below that, intervals from a bootstrap over identities are clearly too narrow
 GALLERY = 12  # pairs of each kind of error
@@ -78,7 +77,7 @@ def evaluate(config: EvaluateConfig, console: Console) -> Path:
     candidates = open_candidates(config, folder, metadata, photos)
     own = candidates[0].name
 
-    with progress_bars(console) as progress:
+    with Bars(console) as progress:
         files = photos.files()
         embeddings, unreadable = embed_all(candidates, files, progress)
         settle(photos, unreadable, config)
@@ -359,20 +358,6 @@ def shown(scored: ScoredPairs, decision: Decision, evaluated: Collection, positi
     a, b = (evaluated.paths[side[position]] for side in (scored.pairs.first, scored.pairs.second))
     probability = float(decision.calibration.probability(distance))
     return report.PhotoPair((evaluated.root / a, evaluated.root / b), (a, b), float(distance), probability)
-
-
-@contextmanager
-def progress_bars(console: Console) -> Iterator[Progress]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        yield progress
 
 
 def main() -> None:

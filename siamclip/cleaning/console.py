@@ -6,11 +6,10 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -42,36 +41,6 @@ def looking(console: Console) -> Iterator[Callable[[str], None]]:
     """What is given is told which method runs; on a terminal only."""
     with console.status("looking") as status:
         yield lambda name: status.update(f"looking: {name}")
-
-
-class Bars(Progress):
-    """Progress with the time left; on a terminal only."""
-
-    def __init__(self, console: Console) -> None:
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        super().__init__(*columns, console=console, disable=not console.is_terminal, transient=True)
-
-    def step(self, name: str, total: int) -> Callable[[int], Any]:
-        """A bar; what is returned takes the number done since its last call."""
-        task = self.add_task(name, total=total)
-        return lambda done: self.advance(task, done)
-
-    def stages(self) -> Callable[[str, int, int], None]:
-        """For what reports (stage, done, total)."""
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = self.add_task(stage, total=total)
-            self.update(tasks[stage], completed=done, total=total)
-
-        return report
 
 
 def scan_lines(summary: ScanSummary) -> list[str]:

@@ -121,17 +121,18 @@ def _brought_up_to_date(
     planned = plan(run, listing, setup.scorers, fingerprint, store, reread)
     total = int(planned.to_read.sum())
     if total:
-        from siamclip.cleaning.scan_progress import ScanProgress
+        from siamclip.bars import Bars
 
         state.complete = False
         state.save(run)
         setup = replace(setup, known=planned.complete)
         writer = ScanWriter(run, planned.files, setup.scorers, embedder, store)
         try:
-            with ScanProgress(console, total) as progress, WorkerPool(setup, workers) as pool:
+            with Bars(console) as bars, WorkerPool(setup, workers) as pool:
+                advance = bars.step("reading photos", total)
                 for task, result in pool.results(planned.tasks(workers)):
                     writer.add(task, result if isinstance(result, Result) else undecoded(setup, task, result))
-                    progress.advance(len(task))
+                    advance(len(task))
         finally:  # also after Ctrl-C, and where a defect of ours ends the scan
             writer.flush()
         merge(run)

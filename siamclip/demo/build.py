@@ -128,11 +128,11 @@ def build_demo(
         if progress is not None:
             progress(len(rows) * sightings, total)
     ordered = [row for index in range(len(fleet)) for row in rows[index]]
-    _write_csv(paths.ground_truth, list(Record.__annotations__), [asdict(record).values() for record, _ in ordered])
+    write_csv(paths.ground_truth, list(Record.__annotations__), [asdict(record).values() for record, _ in ordered])
     boxes = [(record.path, *box) for record, box in ordered if box is not None]
-    _write_csv(paths.plates, ["path", "x1", "y1", "x2", "y2"], boxes)
+    write_csv(paths.plates, ["path", "x1", "y1", "x2", "y2"], boxes)
     pairs = cloned_pairs([record for record, _ in ordered], seed)
-    _write_csv(paths.cloned_pairs, ["path_a", "path_b", "same", "plate"], pairs)
+    write_csv(paths.cloned_pairs, ["path_a", "path_b", "same", "plate"], pairs)
     _write_manifest(paths, parameters, complete=True)
     return paths
 
@@ -270,7 +270,7 @@ def cloned_pairs(records: list[Record], seed: int) -> list[tuple[str, str, int, 
     return pairs
 
 
-def _write_csv(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> None:
+def write_csv(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

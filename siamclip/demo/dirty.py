@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from siamclip.demo.build import write_csv
 from siamclip.demo.defects import COPIES, SPOILED, corrupt, jpeg, stranger
 from siamclip.errors import UserError, exit_on_user_error
 from siamclip.image import decode
@@ -61,11 +61,8 @@ def plant(source: Path, out: Path, counts: Counts = Counts(), seed: int = 0) -> 
     if out.exists() and any(out.iterdir()):
         raise UserError(f"--out {out}: is not empty; choose a new folder")
     rows = list(_planted(source, out / PHOTOS, counts, np.random.default_rng(seed)))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Photo.__annotations__)
-    writer.writerows(astuple(row) for row in sorted(rows, key=lambda row: row.path))
-    (out / GROUND_TRUTH).write_bytes(text.getvalue().encode("utf-8"))
+    ordered = sorted(rows, key=lambda row: row.path)
+    write_csv(out / GROUND_TRUTH, list(Photo.__annotations__), [astuple(row) for row in ordered])
     (out / MANIFEST).write_text(json.dumps(manifest), "utf-8")  # last: without it the collection is not whole
     return read(out)
 

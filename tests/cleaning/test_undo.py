@@ -17,21 +17,9 @@ from siamclip.cleaning.journal import Journal, read_history
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.undo import undo
 from siamclip.errors import UserError
-from tests.cleaning.photo_trees import contents, removals_of, snapshot, write
+from tests.cleaning.photo_trees import FILES, contents, removals_of, snapshot, write
 
-FILES = {"a/1.jpg": b"one", "a/2.jpg": b"two", "b/1.jpg": b"other one", "b/deep/er/3.jpg": b"three", "top.jpg": b""}
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX file systems")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    write(tmp_path / "data", FILES)
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    return RunFolder(tmp_path / "run")
 
 
 def test_all_rounds_or_the_last(root: Path, run: RunFolder) -> None:
