@@ -65,10 +65,8 @@ def as_json(content: dict[str, Any]) -> str:
 def progress(what: str, total: int) -> Iterator[Callable[[int], Any]]:
     """A bar on stderr where that is a terminal; gives the function to be called with what was done since."""
     from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
+    from siamclip.bars import Bars
+
+    with Bars(Console(stderr=True)) as bars:
+        yield bars.step(what, total)
