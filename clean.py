@@ -22,7 +22,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import (
+from config import load
+from config_clean import (
     CleanApplyConfig,
     CleanCalibrateConfig,
     CleanFindConfig,
@@ -30,7 +31,6 @@ from config import (
     CleanRunConfig,
     CleanScanConfig,
     CleanUndoConfig,
-    load,
 )
 from siamclip.bars import Bars
 from siamclip.catalogue import SCORERS, chosen

@@ -1,4 +1,4 @@
-"""Rewrites the README's option tables from the fields and comments of config.py: `python docs/option_table.py`."""
+"""Rewrites the README's option tables from the fields and comments of config.py and those beside it: `python docs/option_table.py`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script: config.py lies one folder up
 
 import config  # noqa: E402
+import config_clean  # noqa: E402
 
 SCRIPTS = {
     "train.py": config.TrainConfig,
     "evaluate.py": config.EvaluateConfig,
     "predict.py": config.PredictConfig,
-    "clean.py scan": config.CleanScanConfig,
-    "clean.py find": config.CleanFindConfig,
-    "clean.py report": config.CleanReportConfig,
-    "clean.py run": config.CleanRunConfig,
-    "clean.py apply": config.CleanApplyConfig,
-    "clean.py undo": config.CleanUndoConfig,
-    "clean.py calibrate": config.CleanCalibrateConfig,
+    "clean.py scan": config_clean.CleanScanConfig,
+    "clean.py find": config_clean.CleanFindConfig,
+    "clean.py report": config_clean.CleanReportConfig,
+    "clean.py run": config_clean.CleanRunConfig,
+    "clean.py apply": config_clean.CleanApplyConfig,
+    "clean.py undo": config_clean.CleanUndoConfig,
+    "clean.py calibrate": config_clean.CleanCalibrateConfig,
 }
 FIELD = re.compile(r"^    (\w+): ")
 

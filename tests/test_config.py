@@ -23,6 +23,7 @@ from config import (
     load,
     recipe_settings,
 )
+from config_augment import AugmentFuseConfig, AugmentMixConfig, AugmentTrainDdpmConfig
 from siamclip.command_line import MAY_CHANGE_ON_RESUME, resumed
 from siamclip.errors import UserError
 from siamclip.setting_ranges import RANGES, check
@@ -31,7 +32,8 @@ from siamclip.yaml_settings import as_yaml
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG_OF = {"train.py": TrainConfig, "evaluate.py": EvaluateConfig, "predict.py": PredictConfig}
 COMMANDS = {f"clean.py {name}": command.config_type for name, command in clean.COMMANDS.items() if command.config_type}
-ALL_CONFIGS = [*CONFIG_OF.values(), *COMMANDS.values()]
+AUGMENT = [AugmentFuseConfig, AugmentMixConfig, AugmentTrainDdpmConfig]
+ALL_CONFIGS = [*CONFIG_OF.values(), *COMMANDS.values(), *AUGMENT]
 
 
 def yaml_file(folder: Path, text: str) -> str:
@@ -246,6 +248,24 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "thumbnails_mb": ([0], [-TINY]),
     "questions": ([12], [11]),
     "target_precision": ([TINY, 1 - TINY], [0, 1]),
+    "similarity_threshold": ([-1, 1], [-1 - TINY, 1 + TINY]),
+    "similarity_ceiling": ([-1, 1], [-1 - TINY, 1 + TINY]),
+    "max_pairs": ([1], [0]),
+    "max_uses": ([1], [0]),
+    "ratio": ([0, 1], [-TINY, 1 + TINY]),
+    "steps": ([1], [0]),
+    "skip": ([0], [-1]),
+    "eta": ([TINY, 1], [0, 1 + TINY]),
+    "noise_cache_gb": ([0], [-TINY]),
+    "gate_similarity": ([-1, 1], [-1 - TINY, 1 + TINY]),
+    "gate_sharpness": ([0], [-TINY]),
+    "sheet_rows": ([0], [-1]),
+    "number": ([1], [0]),
+    "train_timesteps": ([2], [1]),
+    "num_steps": ([1], [0]),
+    "warmup_steps": ([0], [-1]),
+    "ema_decay": ([0, 1 - TINY], [-TINY, 1]),
+    "sample_every": ([0], [-1]),
     "seed": ([0, 2**32 - 1], [-1, 2**32]),
 }
 
