@@ -1,0 +1,1 @@
+"""Fusion of two photos in a diffusion model's noise space."""
