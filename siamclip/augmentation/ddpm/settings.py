@@ -1,0 +1,35 @@
+"""What a training of a diffusion model is told; augment.py fills it from its own settings, where the defaults are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class DdpmSettings:
+    """The comments are in config_augment.AugmentTrainDdpmConfig, where each setting has the same name."""
+
+    architecture: Mapping[str, Any]  # a preset: see network.make_unet
+    init_from: str | None
+    image_size: int | None
+    geometry: Literal["squash", "pad", "crop"]
+    flip: bool
+    train_timesteps: int
+    noise_schedule: Literal["linear", "squaredcos_cap_v2"]
+    num_steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    clip_norm: float
+    ema_decay: float
+    compile: bool
+    device: str
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    num_workers: int
+    cache_gb: float
+    sample_every: int
+    save_every_minutes: float
+    half: bool
+    seed: int
