@@ -8,23 +8,19 @@ RUN/findings.parquet ...  what the other steps wrote
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from siamclip.checkpoint import write_atomically
-from siamclip.errors import UserError, printable
+from siamclip.errors import UserError
+from siamclip.folder_lock import hold
 
 FORMAT = 1
 MARKER = "siamclip-run.json"
-_LOCK = ".lock"
 _ARCHIVE = "archive.json"
-# Windows keeps others from reading the locked byte, so it lies far behind the text that says who holds the lock.
-_LOCKED_BYTE = 1 << 30
 
 
 class RunFolder:
@@ -180,50 +176,6 @@ class RunFolder:
             )
         return content
 
-    @contextmanager
-    def lock(self, doing: str = "cleaning") -> Iterator[None]:
-        """Hold the RUN for this process alone. Raises UserError where another process holds it.
-
-        The lock is the operating system's: it ends with the process that holds it, however that ends. `doing` is
-        what the other process is told.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be locked ({error.strerror}); the folder must be writable") from None
-        try:
-            if not _locked(descriptor):
-                holder = os.read(descriptor, 200).decode("utf-8", "replace") or "another process"
-                raise UserError(f"{self.path}: is in use by {printable(holder)}; wait until it is done")
-            with contextlib.suppress(OSError):  # a full disk: the name of the holder is lost, the lock holds
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()} ({doing})".encode())
-            yield
-            os.ftruncate(descriptor, 0)
-        finally:
-            os.close(descriptor)  # which releases the lock
-
-
-if os.name == "nt":
-    import msvcrt
-
-    def _locked(descriptor: int) -> bool:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        return True
-
-else:
-    import fcntl
-
-    def _locked(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+    def lock(self, doing: str = "cleaning") -> AbstractContextManager[None]:
+        """Hold the RUN for this process alone: see folder_lock.py. Raises UserError where another process holds it."""
+        return hold(self.path, doing)
