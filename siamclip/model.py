@@ -299,6 +299,13 @@ def layer_of(tower: nn.Module) -> dict[str, int]:
     return {name: layer(name) for name in names}
 
 
+def blocks_of(tower: nn.Module) -> list[nn.Module]:
+    """The blocks of `layer_of`, first to last: block k is at k - 1."""
+    found = ((name, module, _BLOCK.search(f"{name}.")) for name, module in tower.named_modules())
+    whole = {int(match[1]): module for name, module, match in found if match and match.end() == len(name) + 1}
+    return [whole[number] for number in sorted(whole)]
+
+
 def freeze(encoder: SiameseEncoder, patch_embedding: bool, blocks: int) -> int:
     """Stop the gradient below a layer; returns the number of frozen parameters. Raises UserError if none is left."""
     layers = layer_of(encoder.tower)

@@ -25,7 +25,23 @@ class Mode:
     gives: str  # one line, for people who choose
 
 
+@dataclass(frozen=True)
+class Mixer:
+    """`target(images, features, rng, **settings) -> Mixed` (mix/batch.py); works on a batch and, with its first photo,
+    on a pair."""
+
+    name: str
+    target: str
+    mixes_labels: bool  # False: an image has one parent and keeps its label
+    gives: str  # one line, for people who choose
+    needs_features: bool = False
+    # Where the partner in a folder is not any photo: `pairing(first, others, **its settings) -> weights`.
+    pairing: str | None = None
+
+
 _FUSION = "siamclip.augmentation.fusion."
+_MIX = "siamclip.augmentation.mix."
+_MASK = "siamclip.augmentation.mask."
 
 MODES: dict[str, Mode] = {
     mode.name: mode
@@ -36,6 +52,33 @@ MODES: dict[str, Mode] = {
         Mode("layer_selective", _FUSION + "layer_selective:layer_selective", "one's structure, the other's texture"),
     )
 }
+
+MIXERS: dict[str, Mixer] = {
+    mixer.name: mixer
+    for mixer in (
+        Mixer(
+            "samplepairing",
+            _MIX + "sample_pairing:sample_pairing",
+            True,
+            "a blend with a photo that is like it, the more so the more alike",
+            True,
+            _MIX + "similarity:partner_weights",
+        ),
+        Mixer("mixup", _MIX + "mixup:mixup", True, "a blend with any photo, in random proportion"),
+        Mixer("cutmix", _MIX + "cutmix:cutmix", True, "a rectangle of another photo in it"),
+        Mixer("random_erasing", _MASK + "random_erasing:random_erasing", False, "a rectangle hidden (CutOut)"),
+        Mixer("gridmask", _MASK + "grid_mask:grid_mask", False, "a grid of hidden squares"),
+        Mixer("hide_and_seek", _MASK + "hide_and_seek:hide_and_seek", False, "random cells hidden"),
+    )
+}
+
+
+def chosen_mixer(name: str, flag: str = "--method") -> Mixer:
+    """Raises UserError, with the nearest name."""
+    if name not in MIXERS:
+        hint = suggestion(name, MIXERS, f"there are {', '.join(MIXERS)}")
+        raise UserError(f"{flag} {name}: no such method; {hint}")
+    return MIXERS[name]
 
 
 def chosen_modes(names: Iterable[str]) -> list[Mode]:

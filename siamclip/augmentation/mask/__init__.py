@@ -1,0 +1,1 @@
+"""Masks that hide parts of photos: one method a file, on batches."""
