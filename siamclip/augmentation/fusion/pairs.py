@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def choose_pairs(
         raise ValueError(f"{len(embeddings)} embeddings, {len(paths)} paths and {len(labels)} labels")
     # Rows by path: then ties, and so the answer, know no other order.
     order = np.array(sorted(range(len(paths)), key=paths.__getitem__), dtype=np.int64)
-    if any(paths[a] == paths[b] for a, b in zip(order, order[1:], strict=False)):
+    if any(paths[a] == paths[b] for a, b in itertools.pairwise(order)):
         raise ValueError("a path stands there twice")
     readable, vectors = finite_rows(np.asarray(embeddings)[order], "embeddings")
     rows = order[readable]

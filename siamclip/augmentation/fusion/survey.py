@@ -118,7 +118,8 @@ def products(vectors: np.ndarray, rows: np.ndarray, block: int) -> Iterator[Prod
     first = vectors[rows] if len(rows) <= block else None
     for start in range(0, len(rows), block):
         left = vectors[rows[start : start + block]] if first is None else first
-        # 1 - |a - b|^2 / 2 = ab + (1 - aa) / 2 + (1 - bb) / 2: vectors stored in half precision are not quite of length 1.
+        # 1 - |a - b|^2 / 2 = ab + (1 - aa) / 2 + (1 - bb) / 2: vectors stored in half precision are not quite as long
+        # as 1.
         left_off = ((1 - np.einsum("nd,nd->n", left, left, dtype=np.float64)) / 2).astype(np.float32)
         for other in range(start, len(rows), block):
             right, right_off = left, left_off

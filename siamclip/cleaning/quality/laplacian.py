@@ -7,6 +7,7 @@ texture, and falls when a small photo is enlarged.
 from __future__ import annotations
 
 import cv2
+import numpy as np
 
 from siamclip.cleaning.contracts import Findings, Photos
 from siamclip.cleaning.decoded import Decoded
@@ -14,13 +15,18 @@ from siamclip.cleaning.quality.thresholds import Limit, judged
 
 
 def laplacian_variance(decoded: Decoded) -> dict[str, float]:
-    """`cv2.Laplacian(gray, CV_64F).var()`, in squared grey levels.
+    """`variance` of the photo's luma."""
+    return {"laplacian_variance": variance(decoded.gray)}
+
+
+def variance(gray: np.ndarray) -> float:
+    """uint8 (H, W) -> `cv2.Laplacian(gray, CV_64F).var()`, in squared grey levels.
 
     In 16 bits: the kernel 0 1 0 / 1 -4 1 / 0 1 0 stays in [-1020, 1020], and the sums are exact (1.1 ms instead
     of 3.8 for 1260 x 840).
     """
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(decoded.gray, cv2.CV_16S))
-    return {"laplacian_variance": float(deviation[0, 0]) ** 2}
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))
+    return float(deviation[0, 0]) ** 2
 
 
 def judge(
