@@ -7,8 +7,8 @@ For each setting and mode, on the same pairs and with a gate that lets everythin
     nearer, farther   cosine of an image to the nearer and the farther of its two photos, mean
     sharpness         variance of the Laplacian relative to the photos' geometric mean, median
     kept              the share that the default gate keeps
-    KID               kernel distance (Binkowski et al. 2018, arXiv:1801.01401; cubic kernel, unbiased) between the images and
-                      the photos at the same size, times 1000, on the features of efficientnet-lite0: how unlike photos the
+    KID               kernel distance (Binkowski et al. 2018, arXiv:1801.01401; cubic, unbiased) between images and
+                      photos of the same size, times 1000, on the features of efficientnet-lite0: how unlike photos the
                       images are. Two halves of the photos give the last row: what chance makes of it.
 
 OUT/<setting>/contact_sheet.png is for the eye, which has the last word.
