@@ -1,0 +1,159 @@
+"""The noise maps of a collection's photos, when they are asked for: from memory, from the cache, or by inversion."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from siamclip.augmentation.fusion.noise_cache import NoiseCache, key_of, seed_of
+from siamclip.augmentation.fusion.noise_space import invert
+from siamclip.image import ImageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from siamclip.augmentation.contracts import Denoiser
+    from siamclip.augmentation.fusion.schedule import Schedule
+
+# uint8 (side, side, 3) RGB at the model's side, and the (width, height) that the photo itself has.
+_Photo = tuple[np.ndarray, tuple[int, int]]
+Read = Callable[[str], _Photo]  # by the photo's path; raises ImageError
+
+KEPT_BATCHES = 3  # of stacks, in memory: the batch that is used, the next one, and what is left of the last
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """A photo as the model sees it, and its noise maps (S, C, h, w), float32 on the model's device."""
+
+    stack: torch.Tensor
+    photo: np.ndarray  # uint8 (side, side, 3)
+    size: tuple[int, int]  # width, height of the photo itself
+
+
+class NoiseMaps:
+    """`get(path)`; memory holds KEPT_BATCHES * batch_size stacks at most.
+
+    `order`: the paths as they will be asked for. Whenever a photo has to be inverted, the next ones that have to fill
+    the batch up. Photos of the same content (`hashes`: path -> content hash) are inverted once, with noise from the
+    seed that their content and `seed` give. A batch always has `batch_size` photos, the last one repeated if need
+    be: with it, the network's arithmetic does not depend on which photos happen to come together.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        schedule: Schedule,
+        skip: int,
+        *,
+        eta: float,
+        seed: int,
+        geometry: str,
+        read: Read,
+        hashes: Mapping[str, str],
+        order: Sequence[str],
+        batch_size: int,
+        device: torch.device,
+        cache: NoiseCache | None = None,
+        advance: Callable[[int], Any] = lambda done: None,
+    ) -> None:
+        """`advance` is called with the number of photos that are ready since its last call."""
+        self.unreadable: dict[str, str] = {}  # path -> reason
+        self.inverted = self.from_cache = 0
+        self._denoiser, self._schedule, self._skip = denoiser, schedule, skip
+        self._eta, self._seed, self._geometry = eta, seed, geometry
+        self._read, self._hashes, self._cache, self._advance = read, hashes, cache, advance
+        self._batch_size, self._device = batch_size, device
+        first_of = {hashes[path]: path for path in reversed(order)}
+        self._upcoming = iter([path for path in dict.fromkeys(order) if first_of[hashes[path]] == path])
+        self._known: OrderedDict[str, Inverted] = OrderedDict()  # by content hash, the latest used last
+
+    def get(self, path: str) -> Inverted | None:
+        """None for a photo that cannot be read, which `unreadable` then names. Raises FloatingPointError as `invert`
+        does."""
+        digest = self._hashes[path]
+        if digest not in self._known and path not in self.unreadable:
+            self._fetch(path)
+        found = self._known.get(digest)
+        if found is not None:
+            self._known.move_to_end(digest)
+        return found
+
+    def _fetch(self, path: str) -> None:
+        """Make `path` known, and with it, if it must be inverted, as many of the upcoming ones as fill the batch."""
+        room = (KEPT_BATCHES - 1) * self._batch_size  # for what is read ahead from the cache
+        batch: dict[str, _Photo] = {}  # by content hash
+        candidates = [path]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            while candidates:
+                for name, photo in zip(candidates, pool.map(self._readable, candidates), strict=True):
+                    digest = self._hashes[name]
+                    if photo is None or digest in batch or digest in self._known:
+                        continue
+                    if self._read_stack(digest, photo):
+                        room -= 1
+                    else:
+                        batch[digest] = photo
+                ahead = min(self._batch_size - len(batch), room) if batch else 0
+                new = (
+                    name
+                    for name in self._upcoming
+                    if not (self._hashes[name] in self._known or self._hashes[name] in batch)
+                )
+                candidates = list(islice(new, max(ahead, 0)))
+        if batch:
+            self._invert(batch)
+
+    def _readable(self, path: str) -> _Photo | None:
+        try:
+            return self._read(path)
+        except ImageError as error:
+            self.unreadable[path] = error.reason
+            self._advance(1)
+            return None
+
+    def _read_stack(self, digest: str, photo: _Photo) -> bool:
+        stack = None if self._cache is None else self._cache.get(self._key(digest))
+        if stack is None:
+            return False
+        self.from_cache += 1
+        self._remember(digest, Inverted(stack.to(self._device), *photo))
+        return True
+
+    def _invert(self, batch: Mapping[str, _Photo]) -> None:
+        digests = list(batch)
+        padded = digests + digests[-1:] * (self._batch_size - len(digests))
+        x_0 = self._denoiser.encode(np.stack([batch[digest][0] for digest in padded]))
+        seeds = [seed_of(self._seed, digest) for digest in padded]
+        stacks = invert(self._denoiser.predict, x_0, self._schedule, self._skip, seeds)
+        for digest, stack in zip(digests, stacks, strict=False):
+            if self._cache is not None:
+                self._cache.put(self._key(digest), stack)
+            self.inverted += 1
+            # A copy: a view would keep the whole batch in memory.
+            self._remember(digest, Inverted(stack.clone(), *batch[digest]))
+
+    def _remember(self, digest: str, photo: Inverted) -> None:
+        self._known[digest] = photo
+        while len(self._known) > KEPT_BATCHES * self._batch_size:
+            self._known.popitem(last=False)
+        self._advance(1)
+
+    def _key(self, digest: str) -> str:
+        return key_of(
+            digest,
+            self._denoiser.fingerprint,
+            self._schedule.steps,
+            self._skip,
+            self._eta,
+            seed_of(self._seed, digest),
+            self._geometry,
+            self._denoiser.image_side,
+        )
