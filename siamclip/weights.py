@@ -106,15 +106,24 @@ def from_url(model: str, url: str) -> Path:
 
 
 def _check_reachable(model: str, url: str) -> None:
-    """Fail fast: the clients below retry for minutes where no network is."""
     logging.getLogger(__name__).info("asking %s for the weights of %s", url, model)
+    reason = no_answer(url)
+    if reason:
+        raise unavailable(model, reason)
+
+
+def no_answer(url: str) -> str:
+    """Why nobody answers at an address, "" where somebody does.
+
+    To fail fast: clients of hubs retry for minutes where no network is.
+    """
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=CONNECT_SECONDS):
-            pass
+            return ""
     except urllib.error.HTTPError:
-        pass  # it answered, whatever it thinks of this page
+        return ""  # it answered, whatever it thinks of this page
     except (OSError, ValueError, http.client.HTTPException) as error:  # no answer, no address, no web server
-        raise unavailable(model, _first_line(error)) from error
+        return _first_line(error)
 
 
 def unavailable(model: str, reason: str) -> UserError:
