@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -102,14 +102,15 @@ class NoiseMaps:
                     else:
                         batch[digest] = photo
                 ahead = min(self._batch_size - len(batch), room) if batch else 0
-                new = (
-                    name
-                    for name in self._upcoming
-                    if not (self._hashes[name] in self._known or self._hashes[name] in batch)
-                )
-                candidates = list(islice(new, max(ahead, 0)))
+                candidates = list(islice(self._unknown(batch), max(ahead, 0)))
         if batch:
             self._invert(batch)
+
+    def _unknown(self, batch: Container[str]) -> Iterator[str]:
+        """Upcoming photos, but those that were asked for before their turn."""
+        for name in self._upcoming:
+            if self._hashes[name] not in self._known and self._hashes[name] not in batch:
+                yield name
 
     def _readable(self, path: str) -> _Photo | None:
         try:

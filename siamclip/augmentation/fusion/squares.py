@@ -1,0 +1,36 @@
+"""Photos as the squares that a diffusion model takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from siamclip.augmentation.fusion.noise_maps import Read
+from siamclip.image import ImageError, decode_with_size
+from siamclip.preprocess import Geometry, Preprocessing
+
+
+def reader(root: Path, side: int, geometry: Geometry, hashes: Mapping[str, str]) -> Read:
+    """`read(path)` -> uint8 (side, side, 3) RGB and the photo's (width, height). `hashes`: path -> content hash.
+
+    It raises ImageError for a photo that cannot be read, or has changed since it was hashed: its noise maps would be
+    remembered as another's.
+    """
+    fitting = Preprocessing(size=side, geometry=geometry)
+
+    def read(path: str) -> tuple[np.ndarray, tuple[int, int]]:
+        file = root / path
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ImageError(error.strerror or str(error), os.fspath(file)) from error
+        if xxhash.xxh3_128_hexdigest(content) != hashes[path]:
+            raise ImageError("has changed while the run was under way", os.fspath(file))
+        pixels, size = decode_with_size(content, fitting.min_side)
+        return fitting.fit(pixels), size
+
+    return read
