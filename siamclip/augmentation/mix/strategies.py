@@ -30,4 +30,5 @@ def power_mean(first: torch.Tensor, second: torch.Tensor, share: torch.Tensor, p
     weight = torch.where(other == first, share, 1 - share)
     ratio = torch.where(dominant == other, torch.ones_like(other), other / dominant)
     mean = dominant * (torch.log1p(weight * torch.expm1(power * ratio.log())) / power).exp()
-    return torch.where(weight == 1, other, mean)
+    # A black entry that dominates leaves 0 times what may overflow.
+    return torch.where(weight == 1, other, torch.where(dominant == 0, dominant, mean))
