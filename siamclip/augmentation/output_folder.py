@@ -89,7 +89,7 @@ class OutputFolder:
         with ExitStack() as stack:
             stack.enter_context(folder_lock.hold(self.path, self._command))
             check_output_dir(self.path, self._input_dir, self._command, self._settings)  # nobody changes it from here
-            with self._writing():
+            with self.writing():
                 if not (self.path / MARKER).exists():
                     marker = {"format": FORMAT, "command": self._command, "input_dir": str(self._input_dir.resolve())}
                     text = json.dumps(marker | {"settings": self._settings}, indent=1)
@@ -137,7 +137,7 @@ class OutputFolder:
     def write(self, images: Sequence[tuple[MadeImage, np.ndarray]]) -> None:
         """Write images, uint8 (H, W, 3), and their rows. Each `path` is `<name>.<method>.png`, of a name of `names`;
         a rejected one goes to the folder of its reason. All are on the disk when this returns."""
-        with self._writing():
+        with self.writing():
             rows = []
             for image, pixels in images:
                 placed = replace(image, path=_place(image))
@@ -166,14 +166,14 @@ class OutputFolder:
                 unreadable[photo] = error.strerror or str(error)
                 continue
             file = self.path / target
-            with self._writing():
+            with self.writing():
                 if not (file.is_file() and file.read_bytes() == content):
                     self._write_file(file, content)
             advance(1)
         return unreadable
 
     def write_manifest(self) -> None:
-        with self._writing():
+        with self.writing():
             write_manifest(self.path, self._open.images, sorted(self._open.scores))
 
     @property
@@ -194,7 +194,7 @@ class OutputFolder:
                 return False
             return True
 
-        with self._writing():
+        with self.writing():
             scratch.mkdir(exist_ok=True)
             try:
                 return name_folders(parents, photos, keeps)
@@ -208,7 +208,8 @@ class OutputFolder:
         write_atomically(file, content)
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Around whatever writes into the folder: an OSError becomes a UserError that says how to go on."""
         try:
             yield
         except OSError as error:

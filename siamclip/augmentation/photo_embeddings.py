@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from siamclip.checkpoint import METADATA
 from siamclip.embedding.distinct import embed_distinct
+from siamclip.embedding.embedder import Embedder, open_embedder
 from siamclip.embedding.store import EmbeddingStore
-
-if TYPE_CHECKING:
-    from siamclip.embedding.embedder import Embedder
+from siamclip.errors import UserError
 
 BLOCK = 512  # photos between two saves, and two steps of the bar
+
+
+def open_for_pairs(name: str, checkpoints: Path, weights: str | None, **settings: Any) -> Embedder:
+    """As `open_embedder`. Raises UserError in the words of --embedder; without a checkpoint, it names the ways out."""
+    try:
+        return open_embedder(name, checkpoints, weights, **settings)[0]
+    except UserError as error:
+        text = str(error).replace("--checkpoint ", "--embedder ", 1)
+        if name == "newest" and not any(checkpoints.glob(f"*/best/{METADATA}")):
+            text = (
+                f"--embedder newest: there is no checkpoint in --checkpoint_dir {checkpoints}; train one with "
+                "train.py, name the folder that holds one, or take a pretrained model as it is: --embedder resnet50, "
+                "ViT-B/32, efficientnet-lite0"
+            )
+        raise UserError(text) from None
 
 
 def embed_photos(
@@ -31,7 +46,7 @@ def embed_photos(
     """
     store = EmbeddingStore(cache, embedder.fingerprint, embedder.dimension)
     vectors = np.empty((len(paths), embedder.dimension), np.float32)
-    unreadable = {}
+    unreadable: dict[str, str] = {}
     for start in range(0, len(paths), BLOCK):
         block = paths[start : start + BLOCK]
         vectors[start : start + len(block)], errors = embed_distinct(embedder, [root / path for path in block], store)

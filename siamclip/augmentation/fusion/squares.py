@@ -1,16 +1,17 @@
-"""Photos as the squares that a diffusion model takes."""
+"""Photos as the squares that a diffusion model takes, and what tells two of them apart."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import xxhash
 
+from siamclip.augmentation.contracts import Pair
 from siamclip.augmentation.fusion.noise_maps import Read
-from siamclip.image import ImageError, decode_with_size
+from siamclip.image import ImageError, content_hash, decode_with_size
 from siamclip.preprocess import Geometry, Preprocessing
 
 
@@ -34,3 +35,21 @@ def reader(root: Path, side: int, geometry: Geometry, hashes: Mapping[str, str])
         return fitting.fit(pixels), size
 
     return read
+
+
+def content_hashes(root: Path, pairs: Sequence[Pair]) -> dict[str, str]:
+    """Path -> content hash of every photo in a pair; "" for one that cannot be read, which `reader` then tells."""
+    return {path: _hash_of(root / path) for path in sorted({path for one in pairs for path in (one.first, one.second)})}
+
+
+def fingerprint(pairs: Sequence[Pair], hashes: Mapping[str, str]) -> str:
+    """Of the pairs, in any order, and of what their photos hold."""
+    lines = sorted("\0".join((one.first, hashes[one.first], one.second, hashes[one.second])) for one in pairs)
+    return xxhash.xxh3_128_hexdigest("\0\0".join(lines).encode("utf-8", "surrogatepass"))
+
+
+def _hash_of(file: Path) -> str:
+    try:
+        return content_hash(file)
+    except ImageError:
+        return ""
