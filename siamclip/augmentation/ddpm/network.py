@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import torch
+from diffusers.models.unets.unet_2d import UNet2DModel
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
+from siamclip.augmentation.fusion.denoiser import find_model
+from siamclip.augmentation.fusion.network import load_part
+from siamclip.augmentation.fusion.pixel_denoiser import check_unet
+from siamclip.augmentation.fusion.trained_noise import read_config
 from siamclip.errors import UserError
 from siamclip.model import bf16_gains
-
-if TYPE_CHECKING:
-    from diffusers import DDPMScheduler, UNet2DModel
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -21,8 +26,6 @@ def make_unet(architecture: Mapping[str, Any], image_size: int | None) -> UNet2D
 
     Raises UserError for a side that the network cannot halve at each of its levels.
     """
-    from diffusers import UNet2DModel
-
     arguments = dict(architecture)
     attention_at = arguments.pop("attention_at")
     levels = len(arguments["block_out_channels"])
@@ -45,11 +48,9 @@ def make_scheduler(train_timesteps: int, noise_schedule: str) -> DDPMScheduler:
     For another number of steps the linear betas are scaled by 1000 / steps, so that the last step is as noisy (as in
     Nichol & Dhariwal's reference code).
     """
-    from diffusers import DDPMScheduler
-
     scale = 1000 / train_timesteps
     return DDPMScheduler(
-        train_timesteps,
+        num_train_timesteps=train_timesteps,  # by name: diffusers takes what has no name for a default
         beta_start=min(0.999, 1e-4 * scale),
         beta_end=min(0.999, 0.02 * scale),
         beta_schedule=noise_schedule,
@@ -58,28 +59,42 @@ def make_scheduler(train_timesteps: int, noise_schedule: str) -> DDPMScheduler:
 
 
 def load_network(source: str, image_size: int | None) -> tuple[UNet2DModel, DDPMScheduler]:
-    """The network, in fp32, and the schedule of a diffusers DDPMPipeline. Raises UserError if it does not fit."""
-    from diffusers import DDPMPipeline, UNet2DModel
+    """The network, in fp32, and the noise schedule of a model of pixels, named as in `fuse --diffusion`.
 
-    try:
-        pipeline = DDPMPipeline.from_pretrained(source, torch_dtype=torch.float32)
-    except Exception as error:  # diffusers raises many kinds, for a folder, a file, a network that is not there
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"--init_from {source}: is no diffusers DDPMPipeline that can be loaded ({reason})") from error
-    unet, scheduler = pipeline.unet, pipeline.scheduler
-    if not isinstance(unet, UNet2DModel) or (unet.config.in_channels, unet.config.out_channels) != (3, 3):
-        raise UserError(f"--init_from {source}: must take and give 3 channels of pixels; choose another model")
-    if scheduler.config.prediction_type != "epsilon":
-        predicted = scheduler.config.prediction_type
+    Raises UserError if it does not fit.
+    """
+    with _naming_the_flag():
+        folder = find_model(source)
+        unet_folder, scheduler_folder = (
+            folder / part if (folder / part).is_dir() else folder for part in ("unet", "scheduler")
+        )
+        check_unet(read_config(unet_folder / "config.json", source), source)
+        noise = read_config(scheduler_folder / "scheduler_config.json", source)
+        unet = load_part(UNet2DModel, unet_folder, source, torch.device("cpu"))
+    predicted = noise.get("prediction_type", "epsilon")
+    if predicted != "epsilon":
         raise UserError(f"--init_from {source}: predicts {predicted}, not the noise (epsilon); choose another model")
-    size = unet.config.sample_size
-    if not isinstance(size, int):
-        raise UserError(f"--init_from {source}: makes images of {size}, not squares; choose another model")
+    size = unet.config["sample_size"]
     if image_size not in (None, size):
         raise UserError(f"--image_size {image_size}: the model of --init_from makes {size} x {size}; leave it out")
-    if unet.config.num_class_embeds is not None or unet.config.class_embed_type is not None:
-        raise UserError(f"--init_from {source}: is told a class for each image, and photos have none; choose another")
-    return unet, scheduler
+    return unet.requires_grad_(True), DDPMScheduler.from_config(noise)
+
+
+@contextmanager
+def _naming_the_flag() -> Iterator[None]:
+    """Errors about a model name the flag that it was given by."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace("--diffusion", "--init_from")) from error
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a network or a schedule, complete, without diffusers' notes on it.
+
+    Among these is a list of the values that were not given, which `from_config` replaces by defaults.
+    """
+    return {name: value for name, value in config.items() if not name.startswith("_")}
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
@@ -101,7 +116,13 @@ def check_compiler(device: torch.device) -> None:
     try:
         torch.compile(lambda x: (x.sin() + 1).sum())(torch.ones(8, device=device))
     except Exception as error:  # inductor wraps whatever its compiler raises
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = " ".join(str(error).split("\n\n")[0].split())[:200] or type(error).__name__
         raise UserError(
             f"--compile: cannot compile here ({reason}); install a C++ compiler such as g++, or leave the flag out"
         ) from error
+
+
+def compiled(network: torch.nn.Module) -> Any:
+    """torch.compile, without its warning about diffusers' cached comparison of version numbers, which is constant."""
+    warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`", UserWarning)
+    return torch.compile(network)

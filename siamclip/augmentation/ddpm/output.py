@@ -9,14 +9,17 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
-from diffusers.training_utils import EMAModel
+from diffusers.models.unets.unet_2d import UNet2DModel
+from diffusers.pipelines.ddpm.pipeline_ddpm import DDPMPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from PIL import Image
 
+from siamclip.augmentation.ddpm.network import plain
 from siamclip.checkpoint import write_atomically
 from siamclip.errors import UserError
 
@@ -36,22 +39,19 @@ def writing(out: Path) -> Iterator[None]:
 
 
 def write_pipeline(
-    out: Path, unet: UNet2DModel, ema: EMAModel, scheduler: DDPMScheduler, half: bool, provenance: Mapping[str, Any]
+    out: Path, unet: UNet2DModel, scheduler: DDPMScheduler, half: bool, provenance: Mapping[str, Any]
 ) -> None:
-    """The averaged weights as a DDPMPipeline in `out`, in fp16 if `half`, and where they come from.
+    """`unet` as a DDPMPipeline in `out`, in fp16 if `half`, and where it comes from. `unet` cannot be used after it.
 
     Only the weights differ between two saves of a training, and they are replaced in one step: a kill leaves a whole
     model. Raises UserError if it cannot be written.
     """
-    averaged = UNet2DModel.from_config(unet.config)
-    ema.copy_to(averaged.parameters())
-    if half:
-        for parameter in averaged.parameters():
-            parameter.data = parameter.data.half()
+    for parameter in unet.parameters():  # .to() would warn of half precision, which is meant
+        parameter.data = parameter.data.to("cpu", torch.float16 if half else torch.float32).contiguous()
     beside = out / ".pipeline.part"
     with writing(out):
         shutil.rmtree(beside, ignore_errors=True)
-        DDPMPipeline(averaged, scheduler).save_pretrained(beside)
+        DDPMPipeline(unet, cast(Any, scheduler)).save_pretrained(beside)
         files = sorted(file for file in beside.rglob("*") if file.is_file())
         for file in sorted(files, key=lambda file: file.name == "model_index.json"):  # last: it makes a pipeline
             target = out / file.relative_to(beside)
@@ -64,14 +64,14 @@ def write_pipeline(
 
 @torch.no_grad()
 def draw(
-    unet: UNet2DModel, scheduler: DDPMScheduler, number: int, seed: int, precision: torch.dtype | None = None
+    unet: UNet2DModel, scheduler: DDPMScheduler, seed: int, number: int = SAMPLES, precision: torch.dtype | None = None
 ) -> np.ndarray:
     """uint8 (number, S, S, 3): images from noise by DDIM (Song et al. 2021, arXiv:2010.02502), the same for a seed."""
     device = unet.device
-    config = dict(scheduler.config) | {"timestep_spacing": "trailing"}  # so that it begins where there is only noise
+    config = plain(scheduler.config) | {"timestep_spacing": "trailing"}  # so that it begins where there is only noise
     sampler = DDIMScheduler.from_config(config)
-    sampler.set_timesteps(min(SAMPLE_STEPS, sampler.config.num_train_timesteps))
-    size = unet.config.sample_size
+    sampler.set_timesteps(min(SAMPLE_STEPS, sampler.config["num_train_timesteps"]))
+    size = unet.config["sample_size"]
     images = torch.randn((number, 3, size, size), generator=torch.Generator().manual_seed(seed)).to(device)
     for timestep in sampler.timesteps:
         with torch.autocast(device.type, precision) if precision else nullcontext():

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import xxhash
 
 from siamclip.errors import UserError
 from siamclip.photo_folder import photos_below
-from siamclip.training_state import photos_fingerprint
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,19 @@ class TrainingPhotos:
     @cached_property
     def fingerprint(self) -> str:
         """Of names, order and sizes: a training goes on only with the photos that it was started with."""
-        return photos_fingerprint(self.root, [file.relative_to(self.root).as_posix() for file in self.files])
+        digest = xxhash.xxh3_128()
+        for file in self.files:
+            name = file.relative_to(self.root).as_posix()
+            digest.update(name.encode("utf-8", "surrogatepass") + b"\0%d\0" % _bytes(file))
+        return digest.hexdigest()
+
+
+def _bytes(file: Path) -> int:
+    """The size of a file; -1 for what cannot even be asked, such as a link to nothing."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return -1
 
 
 def find_photos(root: Path, out: Path) -> TrainingPhotos:

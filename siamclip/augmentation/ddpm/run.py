@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from siamclip.augmentation.ddpm.output import writing
 from siamclip.augmentation.ddpm.photos import find_photos
-from siamclip.augmentation.ddpm.settings import DdpmSettings
-from siamclip.augmentation.ddpm.state import FOLDER, saved_metadata
+from siamclip.augmentation.ddpm.settings import MAY_CHANGE, DdpmSettings
+from siamclip.augmentation.ddpm.state import FOLDER
 from siamclip.augmentation.ddpm.training import DdpmTraining
 from siamclip.checkpoint import METADATA, write_atomically
-from siamclip.errors import UserError, printable
+from siamclip.errors import UserError
 from siamclip.yaml_settings import mapping_as_yaml
 
 SETTINGS = "settings.yaml"
-# What may differ between a training and its continuation: nothing that the weights depend on but for rounding.
-MAY_CHANGE = frozenset(
-    (
-        *("data", "out", "resume", "device", "num_workers", "cache_gb"),
-        *("save_every_minutes", "sample_every", "compile", "half"),
-    )
-)
 
 
 def train(
@@ -41,7 +35,10 @@ def train(
             "bring them back, or start anew with another --out"
         )
     training = DdpmTraining(photos, out, settings, config, saved)
+    processes = training.accelerator.num_processes
     if saved is not None:
+        if saved.get("processes", 1) != processes:
+            raise UserError(f"--resume: it was started with {saved['processes']} processes, not {processes}; so go on")
         training.state.load(out, dict(saved))
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -49,7 +46,10 @@ def train(
     try:
         training()
     except KeyboardInterrupt:
-        print(printable(f"step {training.state.step:,} is saved; to go on: the same command with --resume"))
+        if training.saved_step is None:
+            training.say("nothing is saved yet: start again")
+        else:
+            training.say(f"step {training.saved_step:,} is saved; to go on: the same command with --resume")
         raise
 
 
@@ -57,26 +57,30 @@ def check_new(out: Path) -> None:
     """Raises UserError unless `out` is new or empty."""
     if (out / FOLDER / METADATA).is_file():
         raise UserError(f"--out {out}: holds a training; go on with --resume, or choose another folder")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    try:
+        is_taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be read ({error.strerror}); choose another folder") from None
+    if is_taken:
         raise UserError(f"--out {out}: must be a new or an empty folder; choose another")
 
 
-def continued(out: Path, config: Mapping[str, Any], defaults: Mapping[str, Any], argv: Sequence[str]) -> dict[str, Any]:
-    """The settings of a training that goes on, and its metadata under "saved": those it was started with, and what may
-    change of those given now.
+def continued(saved: Mapping[str, Any], given: Any, flags: Sequence[str]) -> dict[str, Any]:
+    """The settings of a training that goes on: those it was started with, and what may change of those given now.
 
-    Raises UserError for a flag, or another setting than the default, that would change the outcome.
+    `saved`: by name; `given`: a dataclass of settings. Raises UserError for one that is given, as a flag or with
+    another value than its default, and would change the outcome.
     """
-    saved = saved_metadata(out)["config"]
-    flags = {text.removeprefix("--").split("=", 1)[0].replace("-", "_") for text in argv if text.startswith("--")}
-    flags = {name if name in config else name.removeprefix("no_") for name in flags}
-    for name, value in config.items():
-        is_given = name in flags or value != defaults[name]
-        if is_given and name not in MAY_CHANGE and name in saved and value != saved[name]:
+    named = {text.removeprefix("--").split("=", 1)[0].replace("-", "_") for text in flags if text.startswith("--")}
+    named |= {name.removeprefix("no_") for name in named}
+    values = dict(saved)
+    for field in fields(given):
+        name, value = field.name, getattr(given, field.name)
+        is_given = name in named or value != field.default
+        if name not in saved or (name in MAY_CHANGE and (is_given or name not in ("data", "num_steps"))):
+            values[name] = value
+        elif is_given and name not in MAY_CHANGE and value != saved[name]:
             raise UserError(
                 f"--{name} {value}: cannot change on --resume, it was {saved[name]}; leave it out, or start anew"
             )
-    kept = {name: value for name, value in saved.items() if name not in MAY_CHANGE and name in config}
-    if "data" not in flags:
-        kept["data"] = saved["data"]
-    return {**config, **kept}
+    return values | {"resume": False}

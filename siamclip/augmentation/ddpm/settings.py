@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+# What may differ between a training and its continuation: nothing that the weights depend on but for rounding, and the
+# number of steps, for who sees that more are needed, or fewer: the learning rate then goes on along the new schedule.
+MAY_CHANGE = frozenset(
+    (
+        *("data", "num_steps", "out", "resume", "device", "num_workers", "cache_gb"),
+        *("save_every_minutes", "sample_every", "compile", "half"),
+    )
+)
+
 
 @dataclass(frozen=True)
 class DdpmSettings:

@@ -1,43 +1,36 @@
-"""Train a diffusion model of pixels to tell the noise in a photo (Ho et al. 2020, arXiv:2006.11239, algorithm 1)."""
+"""The training of a diffusion model of pixels: steps, averages, samples, saves."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
+from diffusers.models.unets.unet_2d import UNet2DModel
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.training_utils import EMAModel
 from rich.console import Console
 from rich.text import Text
 
+from siamclip.augmentation.ddpm import output
+from siamclip.augmentation.ddpm.interruption import Interruption
+from siamclip.augmentation.ddpm.meter import Meter
 from siamclip.augmentation.ddpm.network import (
     check_compiler,
     choose_precision,
+    compiled,
     load_network,
     make_scheduler,
     make_unet,
+    plain,
 )
-from siamclip.augmentation.ddpm.output import (
-    SAMPLES,
-    SKIPPED,
-    as_grid,
-    draw,
-    write_pipeline,
-    write_png,
-    write_skipped,
-    writing,
-)
+from siamclip.augmentation.ddpm.objective import noise_loss
 from siamclip.augmentation.ddpm.photos import TrainingPhotos, as_pixels, batches
-from siamclip.augmentation.ddpm.settings import DdpmSettings
+from siamclip.augmentation.ddpm.settings import MAY_CHANGE, DdpmSettings
 from siamclip.augmentation.ddpm.state import DdpmState
 from siamclip.bars import Bars
 from siamclip.embedding.embedder import choose_device
@@ -46,10 +39,8 @@ from siamclip.memory import reuse_large_buffers
 from siamclip.optimisation import learning_rate_factor, make_accelerator
 from siamclip.photos import PhotoLoader
 from siamclip.preprocess import Preprocessing
-from siamclip.progress import duration
 
 LOG_EVERY = 10  # optimiser steps between points of the curves
-SECONDS_BETWEEN_LINES = 60  # where there is no terminal for a bar
 SHOWN = 10  # photos that cannot be read, by name; skipped.csv holds them all
 
 
@@ -72,18 +63,19 @@ class DdpmTraining:
         self.precision = choose_precision(settings.precision, device)
         if settings.compile:
             check_compiler(device)
-        unet, self.scheduler = self._network(saved)
-        self.preprocessing = Preprocessing(unet.config.sample_size, geometry=settings.geometry)
         self.accelerator = make_accelerator(device, self.precision)
         self.console = Console(highlight=False, quiet=not self.accelerator.is_main_process)
-        unet = unet.to(device, memory_format=torch.channels_last)
+        unet, self.scheduler = self._network(saved)
+        self.preprocessing = Preprocessing(unet.config["sample_size"], geometry=settings.geometry)
+        unet = unet.to(self.accelerator.device, memory_format=torch.channels_last)
         optimizer = torch.optim.Adam(unet.parameters(), lr=settings.learning_rate)
         ema = EMAModel(unet.parameters(), decay=settings.ema_decay, foreach=True)
         self.model, self.optimizer = self.accelerator.prepare(unet, optimizer)
         # The compiled network shares its weights with `unet`, which is what is saved.
-        self.network = torch.compile(self.model) if settings.compile else self.model
+        self.network = compiled(self.model) if settings.compile else self.model
         self.state = DdpmState(unet, ema, self.optimizer, self.accelerator.scaler)
-        self.interrupted, self.unreadable = False, 0
+        self.saved_step: int | None = None
+        self._unreadable = 0
 
     def _network(self, saved: Mapping[str, Any] | None) -> tuple[UNet2DModel, DDPMScheduler]:
         settings = self.settings
@@ -102,85 +94,93 @@ class DdpmTraining:
 
         settings, state = self.settings, self.state
         self._introduce()
-        if state.step >= settings.num_steps:
-            return
-        if state.step == 0:
-            self._save()  # a folder that cannot be written shows now, not after the first hour
-        with writing(self.out):
-            self.board = SummaryWriter(str(self.out / "logs"), purge_step=state.step + 1)
-        loader = PhotoLoader(
-            self.photos.files,
-            lambda file, _: self.preprocessing.load(file),
-            settings.num_workers,
-            int(settings.cache_gb * 2**30),
-        )
-        with loader, Bars(self.console) as bars, self._finishing_the_step():
-            self._train(loader, bars)
-        self.board.close()
+        # Before the first step: a folder that cannot be written shows now, not after an hour. After the last: a kill
+        # may have come between the state and the model.
         self._save()
-        self._say(f"{self.out}: a diffusers DDPMPipeline; to fuse photos with it: --diffusion {self.out}")
+        if state.step < settings.num_steps:
+            loader = PhotoLoader(
+                self.photos.files,
+                lambda file, _: self.preprocessing.load(file),
+                settings.num_workers,
+                int(settings.cache_gb * 2**30),
+            )
+            with output.writing(self.out):
+                self.board = SummaryWriter(str(self.out / "logs"), purge_step=state.step + 1) if self._is_main else None
+            try:
+                with loader, Bars(self.console) as bars, Interruption() as interruption:
+                    self._train(loader, bars, interruption)
+            finally:
+                self._close_board()
+            self._save()
+        self.say(f"{self.out}: a diffusers DDPMPipeline; to fuse photos with it: --diffusion {self.out}")
 
-    def _train(self, loader: PhotoLoader, bars: Bars) -> None:
+    def _train(self, loader: PhotoLoader, bars: Bars, interruption: Interruption) -> None:
         settings, state = self.settings, self.state
-        task = bars.add_task("train", total=settings.num_steps, completed=state.step)
-        indices = batches(len(self.photos.files), settings.batch_size, settings.seed, state.step, settings.num_steps)
-        first, started = state.step, time.monotonic()
-        last_save = last_line = started
-        losses: list[float] = []
+        meter = Meter(bars, self.settings.num_steps, state.step, self.photos_per_step)
+        last_save = time.monotonic()
         self.model.train()
-        for photos, unreadable in loader.stream(indices):
+        for photos, unreadable in loader.stream(self._batches()):
             if unreadable.any():
                 self._tell_unreadable(loader)
-            if len(photos):
-                losses.append(self._step(photos))
+            loss = self._step(photos)
             state.step += 1
-            now = time.monotonic()
-            rate = (state.step - first) / (now - started)
-            if state.step % LOG_EVERY == 0 and losses:
-                mean = sum(losses) / len(losses)
-                self.board.add_scalar("loss", mean, state.step)
-                self.board.add_scalar("learning_rate", self._learning_rate(state.step - 1), state.step)
-                line = f"loss {mean:.4f}, {rate * settings.batch_size:.1f} photos/s"
-                bars.update(task, description=line)
-                if bars.disable and now - last_line > SECONDS_BETWEEN_LINES:
-                    last_line = now
-                    left = duration((settings.num_steps - state.step) / rate)
-                    self._say(f"step {state.step:,}/{settings.num_steps:,}: {line}, {left} left")
-                losses = []
-            bars.update(task, completed=state.step)
-            if self._samples_are_due():
+            line = meter.advance(loss)
+            if line is not None:
+                self.say(line)
+            if state.step % LOG_EVERY == 0:
+                self._log(meter.take_loss())
+            if settings.sample_every and (state.step % settings.sample_every == 0 or state.step == settings.num_steps):
                 self._sample()
-            if self.interrupted or now - last_save > 60 * settings.save_every_minutes:
+            if interruption.heard or time.monotonic() - last_save > 60 * settings.save_every_minutes:
                 self._save()
-                last_save = now
-            if self.interrupted:
+                last_save = time.monotonic()
+            if interruption.heard:
                 raise KeyboardInterrupt
 
-    def _step(self, photos: np.ndarray) -> float:
-        """One optimiser step on uint8 (R, S, S, 3); returns its loss. Raises UserError if it is not finite."""
-        settings, step = self.settings, self.state.step
+    def _step(self, photos: np.ndarray) -> float | None:
+        """One optimiser step on uint8 (R, S, S, 3); its loss, or None where no photo of it can be read.
+
+        Raises UserError if the loss is not finite.
+        """
+        settings, state, accelerator = self.settings, self.state, self.accelerator
+        if not len(photos) and accelerator.num_processes == 1:
+            return None
         # Each step draws from a seed of its own: a training that goes on draws the same.
-        torch.manual_seed(int(np.random.SeedSequence([settings.seed, step]).generate_state(1)[0]))
-        pixels = as_pixels(photos, settings.batch_size, settings.flip)
-        noise = torch.randn(pixels.shape).contiguous(memory_format=torch.channels_last)
-        timesteps = torch.randint(self.scheduler.config.num_train_timesteps, (len(pixels),))
-        device = self.accelerator.device
-        noise, timesteps = noise.to(device), timesteps.to(device)
-        noisy = self.scheduler.add_noise(pixels.to(device), noise, timesteps)
-        with torch.autocast(device.type, self.precision) if self.precision else nullcontext():
-            predicted = self.network(noisy, timesteps, return_dict=False)[0]
-        loss = torch.nn.functional.mse_loss(predicted.float(), noise)
+        seeds = [settings.seed, state.step] + [accelerator.process_index] * (accelerator.num_processes > 1)
+        torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
+        weight = 1.0
+        if not len(photos):  # the other processes wait for this one's share, which is nothing
+            photos, weight = np.zeros((1, *[self.preprocessing.size] * 2, 3), np.uint8), 0.0
+        pixels = as_pixels(photos, settings.batch_size, settings.flip).to(accelerator.device)
+        loss = noise_loss(self.network, self.scheduler, pixels, self.precision)
         if not torch.isfinite(loss):
             raise self._diverged(f"the loss became {loss.item()}")
-        self.accelerator.backward(loss)
+        accelerator.backward(loss * weight)
         if settings.clip_norm:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+            accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(step)
+            group["lr"] = self._learning_rate(state.step)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.state.ema.step(self.state.unet.parameters())
-        return loss.item()
+        state.ema.step(state.unet.parameters())
+        return loss.item() if weight else None
+
+    def _batches(self) -> Iterator[np.ndarray]:
+        """This process's share of each step that is left to do."""
+        settings, accelerator = self.settings, self.accelerator
+        mine = slice(accelerator.process_index, None, accelerator.num_processes)
+        steps = batches(
+            len(self.photos.files), self.photos_per_step, settings.seed, self.state.step, settings.num_steps
+        )
+        return (indices[mine] for indices in steps)
+
+    @property
+    def photos_per_step(self) -> int:
+        return self.settings.batch_size * self.accelerator.num_processes
+
+    @property
+    def _is_main(self) -> bool:
+        return self.accelerator.is_main_process
 
     def _learning_rate(self, step: int) -> float:
         settings = self.settings
@@ -190,91 +190,88 @@ class DdpmTraining:
     def _diverged(self, what: str) -> UserError:
         return UserError(
             f"--learning_rate {self.settings.learning_rate:g}: {what} at step {self.state.step + 1}; lower it, or set "
-            f"--precision fp32. What was saved last in {self.out} is whole"
+            f"--precision fp32; {self.out} holds what was saved last"
         )
-
-    @contextmanager
-    def _finishing_the_step(self) -> Iterator[None]:
-        """Ctrl-C is heeded between two steps, so that what is saved is whole; a second one at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread may say what a signal does
-            return
-
-        def remember(number: int, frame: FrameType | None) -> None:
-            signal.signal(signal.SIGINT, before)
-            self.interrupted = True
-
-        before = signal.signal(signal.SIGINT, remember)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     # -- what it says and keeps -------------------------------------------------------------------------------
 
     def _introduce(self) -> None:
-        settings, size = self.settings, self.preprocessing.size
+        settings, step, size = self.settings, self.state.step, self.preprocessing.size
         weights = sum(p.numel() for p in self.state.unet.parameters()) / 1e6
         precision = str(self.precision or torch.float32).removeprefix("torch.")
-        self._say(
-            f"{len(self.photos.files):,} photos of {self.photos.root}, {settings.geometry} to {size} x {size}; "
+        self.say(
+            f"{len(self.photos.files):,} photos in {self.photos.root}, {settings.geometry} to {size} x {size}; "
             f"{weights:.1f} million weights in {precision} on {self.accelerator.device}"
         )
-        if self.state.step >= settings.num_steps:
-            self._say(f"{self.out}: its {self.state.step:,} steps are done, nothing is left to train")
-        elif self.state.step:
-            self._say(f"goes on after step {self.state.step:,} of {settings.num_steps:,}")
+        if step >= settings.num_steps:
+            self.say(f"{self.out}: its {step:,} steps are done, nothing is left to train")
+        elif step:
+            self.say(f"goes on after step {step:,} of {settings.num_steps:,}")
 
-    def _say(self, *lines: str) -> None:
+    def say(self, *lines: str) -> None:
         for line in lines:
             self.console.print(Text(printable(line)), soft_wrap=True)
 
     def _tell_unreadable(self, loader: PhotoLoader) -> None:
         """Each photo that cannot be read is told once. Raises UserError if none is left."""
-        failures = dict(loader.failures)
-        names = {index: str(self.photos.files[index]) for index in failures}
+        failures = list(loader.failures.items())  # at once: the threads that decode add to it
         if len(failures) == len(self.photos.files):
-            index = min(failures)
-            raise UserError(f"--data {self.photos.root}: no photo can be read; {names[index]}: {failures[index]}")
-        for index in list(failures)[self.unreadable : SHOWN]:
-            self._say(f"left out: {names[index]} ({failures[index]})")
-        if self.unreadable <= SHOWN < len(failures):
-            self._say(f"left out: more photos, see {self.out / SKIPPED}")
-        self.unreadable = len(failures)
-        with writing(self.out):
-            write_skipped(self.out, [(names[index], reason) for index, reason in failures.items()])
+            index, reason = min(failures)
+            raise UserError(
+                f"--data {self.photos.root}: no photo can be read, such as {self.photos.files[index]} ({reason}); "
+                "check the folder"
+            )
+        new = [(str(self.photos.files[index]), reason) for index, reason in failures[self._unreadable :]]
+        told, self._unreadable = self._unreadable, len(failures)
+        if not new or not self._is_main:
+            return
+        self.say(*(f"left out: {path} ({reason})" for path, reason in new[: max(0, SHOWN - told)]))
+        if told <= SHOWN < len(failures):
+            self.say(f"left out: more photos, see {self.out / output.SKIPPED}")
+        with output.writing(self.out):
+            output.write_skipped(self.out, [(str(self.photos.files[index]), reason) for index, reason in failures])
 
-    def _samples_are_due(self) -> bool:
-        every, step = self.settings.sample_every, self.state.step
-        return bool(every) and (step % every == 0 or step == self.settings.num_steps)
+    def _log(self, loss: float | None) -> None:
+        if self.board is None or loss is None:
+            return
+        with output.writing(self.out):
+            self.board.add_scalar("loss", loss, self.state.step)
+            self.board.add_scalar("learning_rate", self._learning_rate(self.state.step - 1), self.state.step)
+
+    def _close_board(self) -> None:
+        if self.board is not None:
+            with output.writing(self.out):
+                self.board.close()
 
     def _sample(self) -> None:
         """Images drawn from the averaged weights, always from the same noise."""
-        state, step = self.state, self.state.step
-        state.ema.store(state.unet.parameters())
-        state.ema.copy_to(state.unet.parameters())
-        state.unet.eval()
-        grid = as_grid(draw(state.unet, self.scheduler, SAMPLES, self.settings.seed, self.precision))
-        state.ema.restore(state.unet.parameters())
-        state.unet.train()
-        with writing(self.out):
-            write_png(self.out / "samples" / f"step-{step:06d}.png", grid)
-            self.board.add_image("samples", grid, step, dataformats="HWC")
+        if self.board is None:
+            return
+        state, settings = self.state, self.settings
+        grid = output.as_grid(output.draw(state.averaged(), self.scheduler, settings.seed, precision=self.precision))
+        with output.writing(self.out):
+            output.write_png(self.out / "samples" / f"step-{state.step:06d}.png", grid)
+            self.board.add_image("samples", grid, state.step, dataformats="HWC")
 
     def _save(self) -> None:
-        state, settings = self.state, self.settings
+        """The state, and the model with where it comes from; in the main process."""
+        state, config = self.state, dict(self.config)
+        if not self._is_main:
+            return
         if not all(torch.isfinite(p).all() for p in state.unet.parameters()):
             raise self._diverged("the weights are no longer finite")
-        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         known = {
-            "created": created,
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "photos": len(self.photos.files),
-            "fingerprint": self.photos.fingerprint,
             "preprocessing": self.preprocessing.to_dict(),
-            "num_steps": settings.num_steps,
-            "config": dict(self.config),
+            "processes": self.accelerator.num_processes,
         }
-        networks = {"unet": dict(state.unet.config), "scheduler": dict(self.scheduler.config)}
-        state.save(self.out, known | networks)
-        provenance = known | {"steps": state.step, "photos_seen": state.step * settings.batch_size}
-        write_pipeline(self.out, state.unet, state.ema, self.scheduler, settings.half, provenance)
+        kept = {"fingerprint": self.photos.fingerprint, "config": config}
+        networks = {"unet": plain(state.unet.config), "scheduler": plain(self.scheduler.config)}
+        state.save(self.out, known | kept | networks)
+        seen = {"steps": state.step, "photos_seen": state.step * self.photos_per_step}
+        told = {name: value for name, value in config.items() if name not in MAY_CHANGE}
+        output.write_pipeline(
+            self.out, state.averaged(), self.scheduler, self.settings.half, known | seen | {"settings": told}
+        )
+        self.saved_step = state.step
