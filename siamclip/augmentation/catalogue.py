@@ -27,16 +27,18 @@ class Mode:
 
 @dataclass(frozen=True)
 class Mixer:
-    """`target(images, features, rng, **settings) -> Mixed` (mix/batch.py); works on a batch and, with its first photo,
-    on a pair."""
+    """`target(images, features, rng, **settings) -> Mixed`: see mix/batch.py."""
 
     name: str
     target: str
     mixes_labels: bool  # False: an image has one parent and keeps its label
     gives: str  # one line, for people who choose
     needs_features: bool = False
-    # Where the partner in a folder is not any photo: `pairing(first, others, **its settings) -> weights`.
+    # Where the partner in a folder is not any photo alike: `pairing(first, others, **its settings) -> log weights`, of
+    # features (D,) and (N, D); its settings are among the target's.
     pairing: str | None = None
+    # The same two photos always give the same image, so that a folder gets one of each ordered pair.
+    one_each: bool = False
 
 
 _FUSION = "siamclip.augmentation.fusion."
@@ -62,7 +64,8 @@ MIXERS: dict[str, Mixer] = {
             True,
             "a blend with a photo that is like it, the more so the more alike",
             True,
-            _MIX + "similarity:partner_weights",
+            _MIX + "similarity:partner_log_weights",
+            True,
         ),
         Mixer("mixup", _MIX + "mixup:mixup", True, "a blend with any photo, in random proportion"),
         Mixer("cutmix", _MIX + "cutmix:cutmix", True, "a rectangle of another photo in it"),

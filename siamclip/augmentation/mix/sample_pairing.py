@@ -35,7 +35,9 @@ def sample_pairing(
 ) -> Mixed:
     """Partners with probabilities in proportion to similarity ** preference; lambda = alpha * similarity.
 
-    alpha in [0, 1]: with 0.5 equal photos give Inoue's mean. temperature > 0 is that of "kl". Strategies: "linear";
+    alpha in [0, 1]: with 0.5 equal photos give Inoue's mean. temperature > 0 is that of "kl". A preference of 1 hardly
+    tells photos apart, whose similarities are all far from 0: of 608 photos of 76 vehicles, with a fine-tuned network,
+    it draws a partner of the same vehicle in 1.5% of all cases (1.2% by chance), 20 does in 38%. Strategies: "linear";
     "gamma", the mean of light x^gamma; "power_mean" with any `power`, 0 for the geometric mean; "feature", at `layer`
     of the encoder (0: the input, k: what block k puts out), where `features.mixed_inside` does it.
     A photo alone in its batch stays as it is. Raises UserError for a setting outside its range.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from siamclip.augmentation.mix.sample_pairing import sample_pairing
-from siamclip.augmentation.mix.similarity import Measure, log_similarities, partner_weights
+from siamclip.augmentation.mix.similarity import Measure, log_similarities, partner_log_weights
 from siamclip.augmentation.mix.strategies import power_mean
 from tests.augmentation.mix.test_contract import photos
 
@@ -71,9 +71,8 @@ def test_partners_follow_the_similarities_and_are_never_the_photo_itself(measure
     for kind in range(3):
         i = int(np.flatnonzero(kinds == kind)[0])
         others = np.delete(np.arange(1500), i)
-        weights = partner_weights(
-            vectors[i], vectors[others], similarity=measure, temperature=1.0, preference=2.0
-        ).numpy()
+        logs = partner_log_weights(vectors[i], vectors[others], similarity=measure, temperature=1.0, preference=2.0)
+        weights = logs.softmax(0).numpy()
         expected = np.bincount(kinds[others], weights)
         counts = np.bincount(kinds[mixed.partner.numpy()[kinds == kind]], minlength=3)
         assert chisquare(counts, counts.sum() * expected).pvalue > 0.001

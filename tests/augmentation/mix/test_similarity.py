@@ -13,7 +13,7 @@ from scipy.spatial.distance import cosine as scipy_cosine
 from scipy.special import softmax
 from scipy.stats import chisquare, entropy
 
-from siamclip.augmentation.mix.similarity import Measure, draw, log_similarities, partner_weights
+from siamclip.augmentation.mix.similarity import Measure, draw, log_similarities, partner_log_weights
 
 MEASURES: tuple[Measure, ...] = ("cosine", "euclidean", "kl")
 
@@ -65,15 +65,15 @@ def test_the_divergence_of_very_unlike_vectors_still_has_an_order() -> None:
     first, others = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.1]])
     log = log_similarities(first, others, "kl", 1e-4)
     assert log.exp().tolist() == [[0.0, 0.0]] and torch.isfinite(log).all()
-    weights = partner_weights(first[0], others, similarity="kl", temperature=1e-4)
+    weights = partner_log_weights(first[0], others, similarity="kl", temperature=1e-4).softmax(0)
     assert weights.tolist() == pytest.approx([0, 1])
 
 
 def test_a_similarity_of_zero_is_drawn_only_where_there_is_no_other() -> None:
     first, opposite = torch.tensor([1.0, 0.0]), torch.tensor([[-1.0, 0.0]] * 3)
-    assert partner_weights(first, opposite).tolist() == pytest.approx([1 / 3] * 3)
+    assert partner_log_weights(first, opposite).softmax(0).tolist() == pytest.approx([1 / 3] * 3)
     with_another = torch.cat([opposite, torch.tensor([[0.0, 1.0]])])
-    assert partner_weights(first, with_another).tolist() == [0, 0, 0, 1]
+    assert partner_log_weights(first, with_another).softmax(0).tolist() == [0, 0, 0, 1]
 
 
 @settings(max_examples=25)
@@ -82,7 +82,9 @@ def test_weights_are_in_proportion_to_a_power_of_the_similarity(preference: floa
     first, others = vectors(1, seed=seed)[0], vectors(6, seed=seed + 1)
     plain = np.array([by_hand(first.double().numpy(), b, "cosine", 1) for b in others.double().numpy()])
     expected = plain**preference / (plain**preference).sum()
-    np.testing.assert_allclose(partner_weights(first, others, preference=preference).numpy(), expected, rtol=1e-8)
+    np.testing.assert_allclose(
+        partner_log_weights(first, others, preference=preference).softmax(0).numpy(), expected, rtol=1e-8
+    )
 
 
 def test_draws_follow_the_weights() -> None:
