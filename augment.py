@@ -330,13 +330,12 @@ def train_ddpm(config: AugmentTrainDdpmConfig, flags: Sequence[str]) -> int:
     from siamclip.augmentation.ddpm.settings import DdpmSettings
     from siamclip.augmentation.ddpm.state import saved_metadata
 
-    values, saved = asdict(config), None
-    if config.resume:
-        values = continued(Path(config.out), values, asdict(AugmentTrainDdpmConfig()), flags)
-        saved = saved_metadata(Path(config.out))
-    settings = {name: values[name] for name in DdpmSettings.__dataclass_fields__ if name in values}
-    settings["architecture"] = DDPM_PRESETS[values["preset"]]
-    train(Path(values["data"]), Path(config.out), DdpmSettings(**settings), values, saved)
+    out = Path(config.out)
+    saved = saved_metadata(out) if config.resume else None
+    values = asdict(config) if saved is None else continued(saved["config"], config, flags)
+    preset = DDPM_PRESETS[values["preset"]]
+    known = {name: values[name] for name in DdpmSettings.__dataclass_fields__ if name in values}
+    train(Path(values["data"]), out, DdpmSettings(architecture=preset, **known), values, saved)
     return 0
 
 
