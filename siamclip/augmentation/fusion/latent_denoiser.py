@@ -41,7 +41,7 @@ class LatentDenoiser:
         """`folder` is that of a StableDiffusionPipeline. Raises UserError for what does not fit."""
         if importlib.util.find_spec("transformers") is None:
             raise UserError(
-                f"--diffusion {name}: Stable Diffusion reads its prompt with transformers; pip install transformers"
+                f"--diffusion {name}: Stable Diffusion needs transformers for its prompt; pip install transformers"
             )
         from diffusers import AutoencoderKL, UNet2DConditionModel
 
@@ -116,7 +116,9 @@ def _check_unet(unet: dict[str, Any], vae: dict[str, Any], name: str) -> None:
 def _read_prompt(folder: Path, name: str, prompt: str) -> tuple[torch.nn.Module, torch.Tensor]:
     """The text encoder and what it makes of the prompt, float32 (1, tokens, dimension): on the CPU, and once."""
     from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # for a file that is read in a second
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     except Exception as error:  # as in load_part

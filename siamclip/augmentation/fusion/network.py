@@ -23,10 +23,17 @@ def load_part(cls: Any, folder: Path, name: str, device: torch.device) -> Any:
     Nothing is fetched and nothing unpickled but tensors. Raises UserError where it cannot be loaded.
     """
     try:
-        network = cls.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+        network, notes = cls.from_pretrained(
+            folder, torch_dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
     except Exception as error:  # each library and each format of weights has its own errors
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"--diffusion {name}: {folder} cannot be loaded ({reason}); copy the model again") from error
+    if notes["missing_keys"]:  # the library would draw these at random, and say so on stderr
+        raise UserError(
+            f"--diffusion {name}: {folder} cannot be loaded ({len(notes['missing_keys'])} weights are not there, such "
+            f"as {min(notes['missing_keys'])!r}); copy the model again"
+        )
     return network.eval().requires_grad_(False).to(device)
 
 
