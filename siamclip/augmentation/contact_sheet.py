@@ -38,9 +38,9 @@ class SheetRow:
 def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], file: Path) -> None:
     """Writes a PNG: `columns` as a header, then the rows; the caller cuts a long list.
 
-    Cells are 128 pixels. Larger photos are reduced with Lanczos; smaller images are enlarged to their nearest
-    neighbours, so that the pixels seen are those that the model made. Text in any script that an installed font
-    has; other characters are shown as their escapes. Raises ValueError for no rows, or a row without a cell for each
+    Cells are 128 pixels; whatever is larger or smaller is resized with Lanczos, for enlarged pixels would look like
+    faults of the model. Text may be in any script that an installed font has; other characters are shown as their
+    escapes. Raises ValueError for no rows, or a row without a cell for each
     column.
     """
     if not rows or any(len(row.cells) != len(columns) for row in rows):
@@ -79,10 +79,6 @@ def _drawn(cell: SheetCell) -> Image.Image:
 
 
 def _fitted(image: Image.Image) -> Image.Image:
-    """As large as fits into a cell. Enlarged by whole factors, so that every pixel of the image is equally large."""
     longest = max(image.size)
-    if longest > CELL:
-        size = [max(1, round(side * CELL / longest)) for side in image.size]
-        return image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
-    factor = CELL // longest
-    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    width, height = (max(1, round(side * CELL / longest)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)

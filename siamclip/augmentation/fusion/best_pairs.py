@@ -46,10 +46,11 @@ class BestPairs:
         similarity, first, second, is_cut = self._collected(wanted, low)
         if is_cut:
             self._place = (float(similarity[-1]), int(first[-1]), int(second[-1]))
+            self._target = self._most
         else:
             self._place = (low, _NO_ROW, _NO_ROW)
             self.is_exhausted = low <= self._survey.threshold
-        self._target = min(8 * self._target, self._most)
+            self._target *= 8  # the histogram also counts pairs of rows that are no longer live
         return similarity, first, second
 
     def _lower_bound(self) -> float:

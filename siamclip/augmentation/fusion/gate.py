@@ -127,4 +127,4 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _key(photo: np.ndarray) -> bytes:
-    return xxhash.xxh3_128_digest(np.ascontiguousarray(photo))
+    return xxhash.xxh3_128_digest(np.ascontiguousarray(photo).data)

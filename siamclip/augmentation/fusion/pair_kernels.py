@@ -15,31 +15,29 @@ UNCERTAIN = -1  # a place that has to be computed exactly
 
 @compiled
 def cosine(vectors: np.ndarray, i: int, j: int) -> float:
-    """1 - |a - b|^2 / 2 in float64, in one order of summation: the same for both orders of the pair, 1 for equal rows.
+    """1 - |a - b|^2 / 2 in float64: the same for both orders of the pair, exactly 1 for equal rows, at least -1.
 
-    As `cleaning.duplicates.cosine_search.verified`, without copying the rows. At least -1.
+    As `cleaning.duplicates.cosine_search.verified`, but without copying the rows. The sum runs from the first value to
+    the last, in every caller: a sum in lanes would be faster, but might be rounded one way here and another there.
     """
     left, right = vectors[i], vectors[j]
-    sums = np.zeros(8)
-    whole = left.shape[0] // 8 * 8
-    for d in range(0, whole, 8):
-        for lane in range(8):
-            difference = np.float64(left[d + lane] - right[d + lane])
-            sums[lane] += difference * difference
-    for d in range(whole, left.shape[0]):
+    total = 0.0
+    for d in range(left.shape[0]):
         difference = np.float64(left[d] - right[d])
-        sums[0] += difference * difference
-    total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+        total += difference * difference
     return max(1 - total / 2, -1.0)
 
 
 @compiled
 def count(
-    values: np.ndarray, vectors: np.ndarray, first: np.ndarray, second: np.ndarray, is_diagonal: bool,
+    values: np.ndarray, vectors: np.ndarray, first: np.ndarray, second: np.ndarray, is_diagonal: bool, margin: float,
     places: np.ndarray, cuts: np.ndarray, ceiling: float, counts: np.ndarray, pairs: np.ndarray,
     reached: np.ndarray, nearest: np.ndarray, highest_above: np.ndarray,
 ) -> None:  # fmt: skip
-    """Add one block. `places`: bin -> number of thresholds reached, one more beyond the ceiling, or UNCERTAIN."""
+    """Add one block to the `survey`'s counts.
+
+    `places`: bin -> number of `cuts` that its pairs reach, one more beyond the ceiling, or UNCERTAIN.
+    """
     beyond = len(cuts) + 1
     bins = len(counts)
     for i in range(values.shape[0]):
@@ -50,9 +48,14 @@ def count(
             counts[b] += 1
             place = places[b]
             if place == UNCERTAIN:
-                exact = cosine(vectors, row, second[j])
-                place = beyond if exact > ceiling else np.searchsorted(cuts, exact, "right")
-                value = np.float32(exact)
+                exact = np.float64(value)
+                place = np.searchsorted(cuts, exact - margin, "right")
+                if place != np.searchsorted(cuts, exact + margin, "right") or abs(exact - ceiling) <= margin:
+                    exact = cosine(vectors, row, second[j])
+                    place = np.searchsorted(cuts, exact, "right")
+                    value = np.float32(exact)
+                if exact > ceiling:
+                    place = beyond
             pairs[place] += 1
             if place == beyond:
                 highest_above[0] = max(highest_above[0], value)

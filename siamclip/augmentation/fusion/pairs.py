@@ -111,7 +111,7 @@ def _empty_band(seen: Survey, vectors: np.ndarray, groups: Sequence[np.ndarray],
         number = survey(vectors, groups, lower, seen.ceiling, block).band.pairs
         said.append(
             f"the highest below is {seen.highest_below:.4f}: --similarity_threshold {lower:g} would give {number:,} "
-            f"to choose from"
+            f"pair{'s' * (number != 1)} to choose from"
         )
     if seen.above:
         said.append(

@@ -86,7 +86,7 @@ def survey(
     for rows in groups:
         for part in products(vectors, rows, block):
             pair_kernels.count(
-                part.values, vectors, part.first, part.second, part.is_diagonal,
+                part.values, vectors, part.first, part.second, part.is_diagonal, margin,
                 places, cuts, ceiling, counts, pairs, reached, nearest, highest_above,
             )  # fmt: skip
             if part.is_diagonal:
@@ -136,9 +136,10 @@ def rounding_margin(dimension: int) -> float:
     """By how much a value of `products` and `cosine` may differ.
 
     A sum of D float32 products of unit vectors is off by at most D 2^-24 (Higham 2002, Accuracy and Stability of
-    Numerical Algorithms, eq. 3.5); the float32 difference that `cosine` squares adds up to 2^-21. Four times that.
+    Numerical Algorithms, eq. 3.5); the float32 difference that `cosine` squares adds up to 2^-22, the two terms that
+    make up for the lengths 2^-23. Twice all that.
     """
-    return (dimension + 8) * 2.0**-22
+    return (dimension + 8) * 2.0**-23
 
 
 def _places(cuts: np.ndarray, ceiling: float, margin: float) -> np.ndarray:

@@ -27,10 +27,11 @@ def plot_survey(survey: Survey, file: Path) -> None:
     Counts are logarithmic where the band would otherwise be too low to be seen: below a tenth of the highest bar.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     edges, counts = _bars(survey)
     band = survey.band
-    inside = (edges[:-1] >= survey.threshold - 1e-9) & (edges[1:] <= survey.ceiling + 1e-9)
+    inside = (edges[1:] > survey.threshold) & (edges[:-1] <= survey.ceiling)
     figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
@@ -38,15 +39,20 @@ def plot_survey(survey: Survey, file: Path) -> None:
     axes.grid(color="#eaeef2", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, labelsize=9)
-    axes.axvspan(survey.threshold, survey.ceiling, color=SAME, alpha=0.12, linewidth=0)
+    shade = axes.axvspan(survey.threshold, survey.ceiling, color=SAME, alpha=0.12, linewidth=0)
     for bound, name, style in ((survey.threshold, "threshold", "--"), (survey.ceiling, "ceiling", ":")):
         axes.axvline(bound, color=INK, linestyle=style, linewidth=1.2, label=f"{name} {bound:g}")
     axes.stairs(counts, edges, fill=True, color=FAINT, alpha=0.6)
-    axes.stairs(np.where(inside, counts, 0), edges, fill=True, color=SAME, alpha=0.8, label="in the band")
+    blue = axes.stairs(counts, edges, fill=True, color=SAME, alpha=0.8, label="in the band")
+    blue.set_clip_path(shade)  # the bounds may lie within a bar
     if counts[inside].max(initial=0) < counts.max() / 10:
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.5)
-    axes.set(xlabel="similarity (cosine of the embeddings)", ylabel="pairs", xlim=(edges[0], edges[-1]))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    aside = 0.02 * (edges[-1] - edges[0])
+    axes.set(xlabel="similarity (cosine of the embeddings)", ylabel="pairs")
+    axes.set_xlim(edges[0] - aside, edges[-1] + aside)
     axes.set_title(
         f"{band.pairs:,} of {survey.pairs:,} pairs in the band, of {band.photos:,} photos", color=INK, size=11
     )
@@ -60,14 +66,10 @@ def survey_table(survey: Survey) -> Table:
     """How many pairs would each threshold give, for the terminal; the chosen one is marked."""
     from rich.table import Column, Table
 
-    table = Table(
-        Column("threshold", justify="right"),
-        Column("pairs", justify="right"),
-        Column("photos in them", justify="right"),
-    )
+    table = Table(*(Column(name, justify="right") for name in ("threshold", "pairs", "photos in them")))
     for row in survey.table():
-        mark = " <" if row.chosen else ""
-        table.add_row(f"{row.threshold:g}", f"{row.pairs:,}", f"{row.photos:,}{mark}", style="bold" if mark else None)
+        name = f"chosen: {row.threshold:g}" if row.chosen else f"{row.threshold:g}"
+        table.add_row(name, f"{row.pairs:,}", f"{row.photos:,}", style="bold" if row.chosen else None)
     table.caption = f"up to the ceiling {survey.ceiling:g}; before --max_uses and --max_pairs"
     return table
 
