@@ -45,7 +45,7 @@ def test_a_share_of_one_changes_nothing_and_of_zero_gives_the_partner(
 ) -> None:
     encoder, images = encoders[model], pixels()
     plain = encoder(images)
-    for layer in (0, 1, 2, len(blocks_of(encoder.tower))):
+    for layer in (0, 2, len(blocks_of(encoder.tower))):
         with mixed_inside(encoder, mixed(images, 1.0, layer)):
             torch.testing.assert_close(encoder(images), plain)
         with mixed_inside(encoder, mixed(images, 0.0, layer)):

@@ -44,6 +44,7 @@ def test_equal_to_scipy(measure: Measure, seed: int, temperature: float) -> None
 
 
 @pytest.mark.parametrize("measure", MEASURES)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6))
 def test_one_for_equal_vectors_symmetric_and_within_0_and_1(measure: Measure, seed: int) -> None:
     points = vectors(5, seed=seed)
