@@ -109,6 +109,16 @@ class TrainConfig(DataSettings, RuntimeSettings):
     random_crop: float = 0.0
     # Probability that a random rectangle is blanked out (0: off).
     random_erasing: float = 0.0
+    # Folders that augment.py wrote (--output_dir): their images join the training photos, but for those that show or
+    # are made of an identity of another side. Images of two identities with --loss contrastive only.
+    augmented_dir: tuple[str, ...] = ()
+    # Mix or mask the photos of a batch: samplepairing, mixup, cutmix (with --loss contrastive only), random_erasing,
+    # gridmask, hide_and_seek; of several methods, one is drawn for each batch.
+    mix: tuple[str, ...] = ()
+    # Share of the batches that are mixed or masked.
+    mix_probability: float = 0.5
+    # Settings of these methods, as in samplepairing.strategy=feature.
+    mix_set: tuple[str, ...] = ()
     # Hide number plates, so that the network cannot learn to read them: a CSV "path,x1,y1,x2,y2" ...
     plate_boxes: str | None = None
     # ... or a detector ("haar" ships with OpenCV, "ocr" needs rapidocr-onnxruntime).

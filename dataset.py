@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,8 @@ import numpy as np
 import xxhash
 
 from config import DataSettings
+from siamclip.augmentation.for_training import MadePhotos, usable_images
+from siamclip.augmentation.output_place import MARKER
 from siamclip.cleaning.group_file import read_groups
 from siamclip.errors import UserError, printable
 from siamclip.identities import plate_of
@@ -76,10 +78,15 @@ def scan(root: Path, workers: int = 8) -> Collection:
     """All photos below `root`, one sub-folder an identity. What is no photo, hidden or unreadable is in `skipped`.
 
     Headers are read, pixels are not: a photo that is damaged further down shows up when it is decoded.
-    Raises UserError if the folder is missing or holds no readable photo.
+    Raises UserError if the folder is missing, holds no readable photo, or is an output folder of augment.py.
     """
     if not root.is_dir():
         raise UserError(f"--data_dir {root}: no such folder; give the folder that holds one sub-folder an identity")
+    if (root / MARKER).exists():
+        raise UserError(
+            f"--data_dir {root}: is what augment.py wrote, and its sub-folders are no identities; give "
+            f"{root / 'classes'} instead, or --augmented_dir {root} beside the photos' own folder"
+        )
     skipped: list[Skipped] = []
     candidates: list[tuple[str, str]] = []  # identity, relative path
     for path in _walk(root, skipped):
@@ -239,6 +246,16 @@ def load_splits(settings: DataSettings) -> Splits:
     plates = (plate_of(name) for side in sides for name in side.identities)
     in_parts = sum(plate in joined and plates_joined[joined[plate]] > 1 for plate in plates)
     return Splits(train, val, test, skipped, byte_identical(sides), in_parts)
+
+
+def load_augmented(folders: Sequence[str], splits: Splits, soft_labels: bool) -> list[MadePhotos]:
+    """What augment.py made of the train side: no image that owes anything to validation or test.
+
+    Images of several identities only with `soft_labels`. Raises UserError for a folder of which nothing can be used.
+    """
+    held_out = [*splits.val.identities, *splits.test.identities]
+    train = splits.train
+    return [usable_images(Path(folder), train.paths, train.identities, held_out, soft_labels) for folder in folders]
 
 
 def _read_joined(file: Path, whole: Collection) -> dict[str, str]:

@@ -11,7 +11,7 @@ import sys
 
 from config import TrainConfig, load
 from siamclip.command_line import resumed
-from siamclip.errors import UserError, exit_on_user_error
+from siamclip.errors import UserError, exit_on_user_error, printable
 from siamclip.setting_ranges import check
 
 if __name__ == "__main__":  # --help and mistyped flags are answered before torch takes its seconds to load
@@ -22,7 +22,7 @@ if __name__ == "__main__":  # --help and mistyped flags are answered before torc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +31,38 @@ import torch
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
 
-from dataset import SPLITS, Collection, check_usable, data_notes, data_table, load_splits
+from dataset import SPLITS, check_usable, data_notes, data_table, load_augmented, load_splits
 from siamclip import checkpoint
+from siamclip.augmentation.batch_mixing import make_mixing
+from siamclip.augmentation.mix.features import mixed_inside
 from siamclip.augmentation.online import OnlineAugmentation
-from siamclip.embedding.embedder import choose_device, choose_precision, embed_loaded
-from siamclip.losses import make_loss
+from siamclip.embedding.embedder import choose_device, choose_precision, embed_loaded, encode
+from siamclip.losses import make_loss, takes_soft_labels
 from siamclip.memory import reuse_large_buffers
 from siamclip.model import checkpoint_gradients, create, freeze
-from siamclip.optimisation import learning_rate_factor, make_accelerator, make_optimizer, parameter_groups, wise_ft
-from siamclip.pairs import Batch, draw_pairs, fixed_pairs, hard_negatives, identity_batches, pair_batches
+from siamclip.optimisation import (
+    learning_rate_factor,
+    make_accelerator,
+    make_optimizer,
+    parameter_groups,
+    proxy_groups,
+)
+from siamclip.pairs import Batch, fixed_pairs
 from siamclip.photos import PhotoLoader
 from siamclip.plates import masked_reader
-from siamclip.progress import TrainingProgress, epoch_line, final_table, warnings
+from siamclip.progress import TrainingProgress, epoch_line, final_table, warnings, weights_line
+from siamclip.run_checkpoints import RunCheckpoints
 from siamclip.runlog import Row, RunLog
+from siamclip.training_photos import TrainingPhotos
 from siamclip.training_state import TrainingState, photos_fingerprint, saved_metadata
-from siamclip.validation import Validation, decision, validate
+from siamclip.validation import Validation, validate
 from siamclip.yaml_settings import as_yaml
 
 
 class Training:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
+        self.mixing = make_mixing(config.mix, config.mix_set, config.mix_probability, config.loss)
         torch.manual_seed(config.seed)  # random weights and proxies are the same in a run that goes on
         device = choose_device(config.device)
         self.encoder = create(config.model, config.weights, config.image_size, config.geometry)
@@ -64,19 +75,22 @@ class Training:
         if config.gradient_checkpointing:
             checkpoint_gradients(self.encoder)
         freeze(self.encoder, config.freeze_patch_embedding, config.freeze_blocks)
+        self.mixing.try_out(self.encoder)
 
         self.splits = load_splits(config)
-        self.fingerprints = [photos_fingerprint(side.root, side.paths) for side in (self.splits.train, self.splits.val)]
+        train, val = self.splits.train, self.splits.val
+        self.augmented = load_augmented(config.augmented_dir, self.splits, takes_soft_labels(config.loss))
+        self.photos = TrainingPhotos(train.files, train.paths, train.labels, self.augmented)
         read = masked_reader(
             self.encoder.spec.preprocessing,
-            self.splits.train.root,
+            train.root,
             config.plate_boxes,
             config.plate_detector,
             config.plate_mask_probability,
             config.seed,
         )
-        self.train_loader = self._loader(self.splits.train, read)
-        self.val_loader = self._loader(self.splits.val)
+        self.train_loader = self._loader(self.photos.files, read)
+        self.val_loader = self._loader(val.files)
         self.unreadable: list[tuple[str, str]] = []
         self.augment = OnlineAugmentation(
             config.flip_probability if config.flip else 0.0,
@@ -86,29 +100,29 @@ class Training:
             config.random_erasing,
         )
         balanced = config.positive_ratio if config.batching == "identities" else None
-        classes = len(self.splits.train.identities)
+        classes = len(train.identities)
         loss = make_loss(
             config.loss, config.margin, config.positive_margin, balanced, classes, self.encoder.spec.dimension
         )
         groups = parameter_groups(self.encoder, config.learning_rate, config.weight_decay, config.layer_decay)
-        has_proxies = any(True for _ in loss.parameters())
-        if has_proxies:  # they start at random: they learn at 100 times the rate
-            groups.append({"params": list(loss.parameters()), "lr": 100 * config.learning_rate, "weight_decay": 0.0})
-        for group in groups:
-            group["base_lr"] = group["lr"]
-        self.model, self.optimizer = self.accelerator.prepare(self.encoder, make_optimizer(config.optimizer, groups))
-        self.loss = self.accelerator.prepare(loss) if has_proxies else loss
+        proxies = proxy_groups(loss, config.learning_rate)
+        optimizer = make_optimizer(config.optimizer, groups + proxies)
+        self.model, self.optimizer = self.accelerator.prepare(self.encoder, optimizer)
+        self.loss = self.accelerator.prepare(loss) if proxies else loss
         self.state = TrainingState(self.encoder, self.optimizer, loss, self.accelerator.scaler)
         self.run = (
             config.run_name or f"{config.model.replace('/', '-').replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
         )
-        self.folder = Path(config.checkpoint_dir) / self.run
+        fingerprints = [photos_fingerprint(side.root, side.paths) for side in (train, val)]
+        fingerprints += [images.fingerprint for images in self.augmented]
+        folder = Path(config.checkpoint_dir) / self.run
+        self.checkpoints = RunCheckpoints(folder, self.state, fingerprints, self._about)
 
-    def _loader(self, side: Collection, read: Callable[[Path, int], np.ndarray] | None = None) -> PhotoLoader:
+    def _loader(self, files: Sequence[Path], read: Callable[[Path, int], np.ndarray] | None = None) -> PhotoLoader:
         preprocessing = self.encoder.spec.preprocessing
-        share = len(side) / (len(self.splits.train) + len(self.splits.val))
+        share = len(files) / (len(self.photos) + len(self.splits.val))
         return PhotoLoader(
-            side.files,
+            files,
             read or (lambda file, _: preprocessing.load(file)),
             self.config.num_workers,
             int(self.config.cache_gb * share * 2**30),
@@ -138,11 +152,11 @@ class Training:
 
     def _introduce(self) -> None:
         self.console.print(data_table(self.run, self.splits))
-        for line in data_notes(self.splits):
-            self.console.print(line, markup=False)
-        trained = sum(p.numel() for p in self.encoder.parameters() if p.requires_grad) / 1e6
-        precision = str(self.precision or torch.float32).removeprefix("torch.")
-        self.console.print(f"{trained:.1f} million weights are trained, in {precision} on {self.accelerator.device}")
+        for line in [*data_notes(self.splits), *(images.note() for images in self.augmented)]:
+            self.console.print(printable(line), markup=False)
+        if self.augmented and self.config.plate_boxes:
+            self.console.print("--plate_boxes knows photos alone: plates in augmented images are not hidden")
+        self.console.print(weights_line(self.encoder, self.precision, self.accelerator.device))
         if self._is_over():
             self.console.print(f"{self.run}: its {self.state.progress.epoch} epochs are done, nothing is left to train")
 
@@ -165,16 +179,16 @@ class Training:
             batches_in_step = min(config.accumulation_steps, len(batches) - (progress.batch - in_step))
             self._backward(batch.without(unreadable), photos, 1 / batches_in_step)
             progress.batch += 1
-            self.bar.advance(len(photos), self._figures().get("loss"))
+            self.bar.advance(len(photos), progress.figures().get("loss"))
             if in_step + 1 < batches_in_step:
                 continue
             self._optimizer_step(steps)
             if log:
-                log.step(progress.step, self._figures())
+                log.step(progress.step, progress.figures())
             if time.monotonic() - last_save > 60 * config.save_every_minutes:
                 self._save_last()
                 last_save = time.monotonic()
-        return self._figures()
+        return progress.figures()
 
     def _backward(self, batch: Batch, photos: np.ndarray, share: float) -> None:
         """Add a batch's share of a step's gradient: each photo is encoded once, however many of the pairs use it."""
@@ -184,16 +198,25 @@ class Training:
         # Whatever draws at random below starts from a seed of its own: a resumed run draws the same.
         seeds = [config.seed, progress.epoch, progress.batch, self.accelerator.process_index]
         torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
-        pixels = self.augment(torch.from_numpy(photos).to(device), np.random.default_rng(seeds))
-        embeddings = self.model(self.encoder.spec.preprocessing.normalise(pixels))
-        labels = torch.from_numpy(self.splits.train.labels[batch.photos]).to(device)
-        loss = self.loss(embeddings, labels, batch.pairs)
-        if not torch.isfinite(loss.value):
-            raise self._diverged(f"the loss became {loss.value.item()}")
-        self.accelerator.backward(loss.value * share)
-        found = {"loss": loss.value.item(), "active_negatives": loss.active_negatives, "batches": 1}
-        for name, value in found.items():
-            progress.sums[name] = progress.sums.get(name, 0.0) + value
+        rng = np.random.default_rng(seeds)
+        pixels = self.augment(torch.from_numpy(photos).to(device), rng)
+        pixels, mixed = self.mixing(pixels, self._features, rng)
+        pairs = self.photos.pairs_of(batch, mixed.partner.cpu().numpy(), mixed.share.cpu().numpy())
+        labels = torch.from_numpy(self.photos.labels.hardened[batch.photos]).to(device)
+        with mixed_inside(self.encoder, mixed):  # until gradients are there: checkpointed blocks run again for them
+            embeddings = self.model(self.encoder.spec.preprocessing.normalise(pixels))
+            loss = self.loss(embeddings, labels, pairs)
+            if not torch.isfinite(loss.value):
+                raise self._diverged(f"the loss became {loss.value.item()}")
+            self.accelerator.backward(loss.value * share)
+        progress.add({"loss": loss.value.item(), "active_negatives": loss.active_negatives})
+
+    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Embeddings (N, D) of a batch by the weights as they are now: a forward pass more, about a third of a step."""
+        self.encoder.eval()
+        features = encode(self.encoder, pixels.clone(), self.accelerator.device, self.precision).clone()
+        self.encoder.train()
+        return features
 
     def _optimizer_step(self, steps: int) -> None:
         """One step of the `steps` that an epoch has."""
@@ -211,34 +234,23 @@ class Training:
 
     def _batches(self) -> list[Batch]:
         """This process's batches of the epoch under way; the same whenever it is asked for them."""
-        config, state, labels = self.config, self.state, self.splits.train.labels
+        config, state = self.config, self.state
         rng = np.random.default_rng([config.seed, state.progress.epoch])
         if config.batching == "identities":
-            batches = identity_batches(labels, config.batch_size, config.photos_per_class, rng)
+            batches = self.photos.identity_batches(config.batch_size, config.photos_per_class, rng)
         else:
             if config.negatives == "hard" and state.progress.batch == 0:
-                state.neighbours = self._hard_negatives()
-            pairs = draw_pairs(labels, config.samples_per_class, config.positive_ratio, rng, state.neighbours)
-            batches = pair_batches(pairs, config.batch_size)
+                embeddings = self._embed(self.train_loader)
+                state.neighbours = self._from_main(self.photos.hard_negatives(embeddings, config.hard_pool))
+            batches = self.photos.pair_batches(
+                config.batch_size, config.samples_per_class, config.positive_ratio, rng, state.neighbours
+            )
         processes = self.accelerator.num_processes
         if len(batches) < processes:
             raise UserError(
                 f"--batch_size {config.batch_size}: {processes} processes share {len(batches)} batches; lower it"
             )
         return batches[self.accelerator.process_index : len(batches) - len(batches) % processes : processes]
-
-    def _hard_negatives(self) -> np.ndarray:
-        embeddings = self._embed(self.train_loader)
-        unreadable = np.isnan(embeddings[:, 0])
-        nearest = hard_negatives(np.nan_to_num(embeddings), self.splits.train.labels, self.config.hard_pool)
-        nearest[np.isin(nearest, np.flatnonzero(unreadable))] = -1
-        return self._from_main(nearest)
-
-    def _figures(self) -> Row:
-        """Means over the epoch's batches so far; nothing of them if none had a readable pair."""
-        progress = self.state.progress
-        sums, rate = progress.sums, {"learning_rate": progress.learning_rate}
-        return {k: sums[k] / sums["batches"] for k in ("loss", "active_negatives") if sums} | rate
 
     def _from_main(self, value: Any) -> Any:
         """The main process's value, in every process: so that all of them decide alike."""
@@ -264,7 +276,7 @@ class Training:
             self.unreadable = [(val.paths[i], why) for i, why in failures.items()]
             self.splits.val = val.select(~np.isin(np.arange(len(val)), list(failures)))
             check_usable("validation", self.splits.val)
-            self.val_loader = self._loader(self.splits.val)
+            self.val_loader = self._loader(self.splits.val.files)
 
     def _validate(self) -> Validation:
         config, val = self.config, self.splits.val
@@ -297,11 +309,11 @@ class Training:
                 self.console.print(f"[yellow]{warning}")
             if row["val_auc"] > progress.best_auc + (config.min_delta if progress.epoch else 0):
                 progress.best_auc, progress.stale_epochs = row["val_auc"], 0
-                self._save("best", found)
+                self.checkpoints.save("best", found, config.positive_ratio)
             else:
                 progress.stale_epochs += 1
             if progress.epoch and progress.epoch % config.save_every == 0:
-                self._save(f"epoch-{progress.epoch:03d}", found)
+                self.checkpoints.save(f"epoch-{progress.epoch:03d}", found, config.positive_ratio)
         self.state.progress = self._from_main(progress)
         self._save_last()
         self.accelerator.wait_for_everyone()
@@ -309,68 +321,36 @@ class Training:
             log.epoch(self.state.progress.history, self.state.progress.step)
             log.skipped(self._left_out())
 
-    def _save(self, name: str, found: Validation, wise_ft_alpha: float | None = None) -> None:
-        metadata = {
-            **self._metadata(),
-            "wise_ft_alpha": wise_ft_alpha,
-            "metrics": found.figures,
-            **decision(found.distances, found.same, self.config.positive_ratio),
-        }
-        checkpoint.save(self.folder / name, {"weights": self.encoder.tower.state_dict()}, metadata)
-
     def _save_last(self) -> None:
         # Inside an epoch the processes look at their own clocks: nobody may wait for the others here.
         if self.accelerator.is_main_process:
-            self.state.save(self.folder / "last", self._metadata() | {"photos": self.fingerprints})
+            self.checkpoints.save_last()
 
-    def _metadata(self) -> dict[str, Any]:
+    def _about(self) -> dict[str, Any]:
+        """What checkpoints say of the run, besides weights, figures and how far it has come."""
         return {
-            "run": self.run,
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "encoder": self.encoder.spec.to_dict(),
             "config": asdict(self.config),
             "data_dir": str(self.splits.train.root),
             "split": {name: getattr(self.splits, name).identities for name in SPLITS},
-            "epoch": self.state.progress.epoch,
         }
-
-    def resume(self) -> None:
-        """Take up the state of `last`. Raises UserError if the photos are not those it was trained on."""
-        metadata = saved_metadata(self.folder / "last")
-        if metadata["photos"] != self.fingerprints:
-            raise UserError(
-                f"--resume {self.run}: photos were added, removed, moved or changed since it stopped; start a new run"
-            )
-        self.state.load(self.folder / "last", metadata)
-
-    def how_to_go_on(self) -> str:
-        if not (self.folder / "last" / checkpoint.METADATA).exists():
-            return "nothing was saved yet: start again"
-        return (
-            f"go on with: python train.py --resume --run_name {self.run} --checkpoint_dir {self.config.checkpoint_dir}"
-        )
 
     def _finish(self) -> None:
         """Blend the best weights with the pretrained ones as validation likes best, and say what came out."""
-        folder = self.folder / "best"
-        metadata = checkpoint.read_metadata(folder)
-        if self.config.wise_ft and metadata["wise_ft_alpha"] is None:
-            finetuned = checkpoint.read_tensors(folder, metadata, "weights")
-            self.state.progress.epoch = metadata["epoch"]
-            alpha = wise_ft(self.encoder.tower, self.pretrained, finetuned, lambda: self._validate().figures["val_auc"])
-            self._save("best", self._validate(), wise_ft_alpha=alpha)
+        if self.config.wise_ft:
+            alpha = self.checkpoints.blend_best(self.pretrained, self._validate, self.config.positive_ratio)
             self.console.print(f"WiSE-FT: {alpha:.1f} of the fine-tuned and {1 - alpha:.1f} of the pretrained weights")
-        self.console.print(final_table(self.state.progress.history[0], checkpoint.read_metadata(folder)))
+        best = checkpoint.read_metadata(self.checkpoints.folder / "best")
+        self.console.print(final_table(self.state.progress.history[0], best))
         self.console.print(
-            f"next: python evaluate.py --checkpoint {self.folder} --data_dir {self.splits.train.root}",
+            f"next: python evaluate.py --checkpoint {self.checkpoints.folder} --data_dir {self.splits.train.root}",
             highlight=False,
             markup=False,
             soft_wrap=True,
         )
 
     def _left_out(self) -> list[tuple[str, str]]:
-        train, failures = self.splits.train, self.train_loader.failures
-        found = [(train.paths[i], why) for i, why in failures.items()]
+        found = [(self.photos.names[i], why) for i, why in self.train_loader.failures.items()]
+        found += [(f"{images.folder}/{path}", why) for images in self.augmented for path, why in images.skipped]
         return found + self.unreadable + [(file.path, file.reason) for file in self.splits.skipped]
 
 
@@ -386,13 +366,13 @@ def train(config: TrainConfig, argv: Sequence[str] = ()) -> Path:
         raise UserError(f"--run_name {config.run_name}: exists in {root}; choose another, or add --resume")
     training = Training(config)
     if resuming:
-        training.resume()
+        training.checkpoints.resume()
     try:
         training()
     except KeyboardInterrupt:
-        training.console.print(training.how_to_go_on(), highlight=False, markup=False, soft_wrap=True)
+        training.console.print(training.checkpoints.how_to_go_on(), highlight=False, markup=False, soft_wrap=True)
         raise
-    return training.folder
+    return training.checkpoints.folder
 
 
 if __name__ == "__main__":

@@ -4,7 +4,11 @@
 
     L = y max(d - m+, 0)^2 + (1 - y) max(m - d, 0)^2,    d = |a - b| in [0, 2],    mean over pairs.
 
-The others are pytorch-metric-learning's, by name; they look at the labels of the photos, not at the pairs.
+With mixed images y is how far the labels of both agree (soft_labels.py), in [0, 1]. Between the margins the loss of
+such a pair is least at d = y m+ + (1 - y) m: half-way images are wanted half-way.
+
+The others are pytorch-metric-learning's, by name; they look at the labels of the photos, not at the pairs, and know
+hard labels only.
 """
 
 from __future__ import annotations
@@ -32,10 +36,18 @@ def pair_distances(embeddings: torch.Tensor, first: torch.Tensor, second: torch.
 def contrastive_loss(
     distances: torch.Tensor, same: torch.Tensor, margin: float, positive_margin: float = 0.0
 ) -> torch.Tensor:
-    """Loss of each pair (P,), float32; `same` is boolean (P,). Distances and margins in [0, 2]."""
-    pull = (distances - positive_margin).clamp(min=0).square()
-    push = (margin - distances).clamp(min=0).square()
-    return torch.where(same, pull, push)
+    """Loss of each pair (P,), in the distances' dtype; `same` (P,) is boolean, or y in [0, 1]. Distances and margins
+    in [0, 2]."""
+    y = same.to(distances.dtype)
+    return y * _pull(distances, positive_margin) + (1 - y) * _push(distances, margin)
+
+
+def _pull(distances: torch.Tensor, positive_margin: float) -> torch.Tensor:
+    return (distances - positive_margin).clamp(min=0).square()
+
+
+def _push(distances: torch.Tensor, margin: float) -> torch.Tensor:
+    return (margin - distances).clamp(min=0).square()
 
 
 @dataclass
@@ -45,7 +57,11 @@ class LossValue:
 
 
 class ContrastiveLoss(nn.Module):
-    """The mean over a batch's pairs; with `positive_ratio`, as if that share of the pairs were positive."""
+    """The mean over a batch's pairs; with `positive_ratio`, as if that share of the pairs were positive.
+
+    A pair of mixed images is y of a positive pair and 1 - y of a negative one, in both means and in
+    `active_negatives`; it still is pushed while its push is stronger than its pull.
+    """
 
     def __init__(self, margin: float, positive_margin: float = 0.0, positive_ratio: float | None = None) -> None:
         super().__init__()
@@ -58,17 +74,24 @@ class ContrastiveLoss(nn.Module):
             torch.as_tensor(x, device=embeddings.device) for x in (pairs.first, pairs.second, pairs.same)
         )
         distances = pair_distances(embeddings, first, second)
-        losses = contrastive_loss(distances, same, self.margin, self.positive_margin)
+        y = same.to(distances.dtype)
         if self.positive_ratio is None:
-            value = losses.mean()
+            value = contrastive_loss(distances, y, self.margin, self.positive_margin).mean()
         else:
-            value = self.positive_ratio * _mean(losses, same) + (1 - self.positive_ratio) * _mean(losses, ~same)
-        return LossValue(value, _mean((distances.detach() < self.margin).float(), ~same).item())
+            pull, push = _pull(distances, self.positive_margin), _push(distances, self.margin)
+            value = self.positive_ratio * _mean(pull, y) + (1 - self.positive_ratio) * _mean(push, 1 - y)
+        return LossValue(value, _mean(self._is_pushed(distances.detach(), y), 1 - y).item())
+
+    def _is_pushed(self, distances: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """1 where the loss falls with a growing distance, else 0: (P,)."""
+        outwards = (1 - y) * (self.margin - distances).clamp(min=0)
+        inwards = y * (distances - self.positive_margin).clamp(min=0)
+        return (outwards > inwards).to(distances.dtype)
 
 
-def _mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """The mean over the marked entries, 0 if there is none."""
-    return (values * where).sum() / where.sum().clamp(min=1)
+def _mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The weighted mean, 0 if there is no weight."""
+    return (values * weight).sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
 
 
 class LabelLoss(nn.Module):
@@ -91,7 +114,7 @@ def _harder_than_positives(embeddings: torch.Tensor, labels: torch.Tensor) -> fl
     distances = torch.cdist(embeddings, embeddings)
     same = labels[:, None] == labels[None, :]
     farthest = torch.where(same, distances, -1.0).max(dim=1, keepdim=True).values
-    return _mean((distances < farthest).float(), ~same).item()
+    return _mean((distances < farthest).float(), (~same).float()).item()
 
 
 # name -> (class in pytorch_metric_learning.losses, its arguments, class in .miners, its arguments). "margin" takes
@@ -139,6 +162,11 @@ ALIASES = {
     "proxyanchor": "proxy-anchor",
     "multisimilarity": "multi-similarity",
 }
+
+
+def takes_soft_labels(name: str) -> bool:
+    """Whether a loss understands images that show several identities. True for unknown names: `make_loss` refuses."""
+    return ALIASES.get(name.lower(), name.lower()) not in LABEL_LOSSES
 
 
 def make_loss(

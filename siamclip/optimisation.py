@@ -45,8 +45,18 @@ def parameter_groups(
     ]
 
 
+def proxy_groups(loss: nn.Module, learning_rate: float) -> list[dict]:
+    """The group of a loss's own weights, none if it has none: they start at random and learn at 100 times the rate."""
+    proxies = list(loss.parameters())
+    return [{"params": proxies, "lr": 100 * learning_rate, "weight_decay": 0.0}] if proxies else []
+
+
 def make_optimizer(name: str, groups: list[dict]) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019), Adam, or SGD with Nesterov momentum 0.9."""
+    """AdamW (Loshchilov & Hutter 2019), Adam, or SGD with Nesterov momentum 0.9.
+
+    Each group keeps its learning rate as `base_lr`, which a schedule multiplies.
+    """
+    groups = [{**group, "base_lr": group["lr"]} for group in groups]
     if name == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
     return {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name](groups)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -18,7 +19,10 @@ PAIRS_AN_ANCHOR = 4
 
 @dataclass(frozen=True)
 class Pairs:
-    """`same[i]` tells whether photos `first[i]` and `second[i]` show one identity; (P,) each."""
+    """`same[i]` tells whether photos `first[i]` and `second[i]` show one identity; (P,) each.
+
+    Boolean, but for images with soft labels: there it is how far the labels of both agree, in [0, 1].
+    """
 
     first: np.ndarray
     second: np.ndarray
@@ -50,6 +54,10 @@ class Batch:
         kept = self.pairs.take(np.flatnonzero(~bad))
         renumbered = np.cumsum(~unreadable) - 1
         return Batch(self.photos[~unreadable], Pairs(renumbered[kept.first], renumbered[kept.second], kept.same))
+
+    def renumbered(self, photos: np.ndarray) -> Batch:
+        """The same batch where photo i is called `photos[i]`."""
+        return Batch(photos[self.photos], self.pairs)
 
 
 def ranges(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -230,15 +238,18 @@ def _all_in(photos: np.ndarray, labels: np.ndarray) -> Batch:
 def hard_negatives(embeddings: np.ndarray, labels: np.ndarray, pool: int, block: int = 1024) -> np.ndarray:
     """(N, pool) indices of each photo's nearest photos of other identities, nearest first, -1 where there are fewer.
 
-    `embeddings` (N, D) float32 of unit length. In blocks of rows: block x N similarities at a time.
+    `embeddings` (N, D) float32 of unit length. `labels` (N,), or (N, K) where photos show several identities: photos
+    that share one are no negatives (-1 fills short rows). In blocks of rows: block x N similarities at a time.
     """
     total = len(embeddings)
+    shown = labels.reshape(total, -1)
     width = min(pool, total)
     nearest = np.full((total, pool), -1, dtype=np.int64)
     for at in range(0, total, block):
         rows = slice(at, min(at + block, total))
         similarity = embeddings[rows] @ embeddings.T
-        similarity[labels[rows, None] == labels[None, :]] = -np.inf
+        for own, other in product(shown[rows].T, shown.T):
+            similarity[(own[:, None] == other[None, :]) & (own[:, None] >= 0)] = -np.inf
         top = np.argpartition(-similarity, width - 1, axis=1)[:, :width]
         order = np.argsort(-np.take_along_axis(similarity, top, axis=1), axis=1, kind="stable")
         top = np.take_along_axis(top, order, axis=1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from torch import nn
 
 from siamclip.metrics.collapse import Collapse
 
@@ -61,6 +63,12 @@ def duration(seconds: float) -> str:
     """h:mm:ss"""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+def weights_line(encoder: nn.Module, precision: torch.dtype | None, device: torch.device) -> str:
+    trained = sum(p.numel() for p in encoder.parameters() if p.requires_grad) / 1e6
+    precision_name = str(precision or torch.float32).removeprefix("torch.")
+    return f"{trained:.1f} million weights are trained, in {precision_name} on {device}"
 
 
 def epoch_line(row: dict[str, float], epochs: int) -> str:

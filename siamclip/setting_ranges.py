@@ -48,6 +48,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("contrast", lambda x: 0 <= x <= 1, "in [0, 1]"),
     ("random_crop", lambda x: 0 <= x < 1, "in [0, 1)"),
     ("random_erasing", lambda x: 0 <= x <= 1, "in [0, 1]"),
+    ("mix_probability", lambda x: 0 <= x <= 1, "in [0, 1]"),
     ("plate_mask_probability", lambda x: 0 <= x <= 1, "in [0, 1]"),
     ("target_far", lambda x: 0 < x < 1, "between 0 and 1, both excluded"),
     ("bootstrap_replicates", lambda x: x >= 0, "0 or more"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,16 @@ class Progress:
     stale_epochs: int = 0
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch under way
     history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch; row 0 is before training
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        """A batch's figures to the epoch's sums."""
+        for name, value in {**figures, "batches": 1}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def figures(self) -> dict[str, float]:
+        """Means over the epoch's batches so far; nothing of them if none had a readable pair."""
+        means = {name: total / self.sums["batches"] for name, total in self.sums.items() if name != "batches"}
+        return means | {"learning_rate": self.learning_rate}
 
 
 @dataclass

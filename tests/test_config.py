@@ -235,6 +235,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "contrast": ([0, 1], [-TINY, 1 + TINY]),
     "random_crop": ([0, 1 - TINY], [-TINY, 1]),
     "random_erasing": ([0, 1], [-TINY, 1 + TINY]),
+    "mix_probability": ([0, 1], [-TINY, 1 + TINY]),
     "plate_mask_probability": ([0, 1], [-TINY, 1 + TINY]),
     "target_far": ([TINY, 1 - TINY], [0, 1]),
     "bootstrap_replicates": ([0], [-1]),

@@ -22,6 +22,7 @@ from siamclip.losses import (
     contrastive_loss,
     make_loss,
     pair_distances,
+    takes_soft_labels,
 )
 from siamclip.pairs import Pairs
 
@@ -171,6 +172,89 @@ def test_active_negatives_are_those_within_the_margin() -> None:
     for margin, active in ((0.3, 0), (0.5, 4), (0.9, 10), (2.0, 16)):
         found = ContrastiveLoss(margin)(vectors, torch.tensor(IDENTITIES), pairs).active_negatives
         assert found == pytest.approx(active / 16)
+
+
+# -- soft labels ------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1)), min_size=1, max_size=8), st.floats(0.01, 2), st.floats(0, 1)
+)
+def test_soft_pairs_equal_a_naive_loop(pairs: list[tuple[float, float]], margin: float, positive_margin: float) -> None:
+    distances, y = (torch.tensor(column, dtype=torch.float64) for column in zip(*pairs, strict=True))
+    found = contrastive_loss(distances, y, margin, positive_margin)
+    for loss, (d, share) in zip(found.tolist(), pairs, strict=True):
+        expected = share * max(d - positive_margin, 0) ** 2 + (1 - share) * max(margin - d, 0) ** 2
+        assert loss == pytest.approx(expected, abs=1e-12)
+
+
+@given(st.floats(0, 1), st.floats(0.1, 2), st.floats(0, 1))
+def test_the_loss_of_a_soft_pair_is_least_between_the_margins(y: float, margin: float, part: float) -> None:
+    positive_margin = part * margin
+    distances = torch.linspace(0, 2, 4001, dtype=torch.float64)
+    least = contrastive_loss(distances, torch.full_like(distances, y), margin, positive_margin).min().item()
+    best = torch.tensor([y * positive_margin + (1 - y) * margin], dtype=torch.float64)
+    assert contrastive_loss(best, torch.full_like(best, y), margin, positive_margin).item() <= least + 1e-9
+
+
+def weighted_means(distances: list[float], y: list[float], margin: float) -> tuple[float, float]:
+    """Of the pulls weighted by y and the pushes weighted by 1 - y, in plain loops."""
+    pull = sum(w * d**2 for d, w in zip(distances, y, strict=True)) / sum(y)
+    push = sum((1 - w) * max(margin - d, 0) ** 2 for d, w in zip(distances, y, strict=True)) / sum(1 - w for w in y)
+    return pull, push
+
+
+@pytest.mark.parametrize("y", [[1.0, 0.0, 0.0, 1.0], [0.5, 0.2, 0.0, 1.0], [0.1, 0.05, 0.02, 0.2]])
+@pytest.mark.parametrize("ratio", [0.5, 0.2])
+def test_positive_ratio_weighs_pulls_by_y_and_pushes_by_the_rest(y: list[float], ratio: float) -> None:
+    vectors = at_angles(DEGREES, torch.float32)
+    pairs = Pairs(np.array([0, 0, 0, 1]), np.array([1, 2, 3, 4]), np.array(y, np.float32))
+    distances = [2 * math.sin(math.radians(angle) / 2) for angle in (20, 40, 60, 60)]
+    pull, push = weighted_means(distances, y, 0.9)
+    found = ContrastiveLoss(0.9, positive_ratio=ratio)(vectors, torch.zeros(5), pairs).value.item()
+    assert found == pytest.approx(ratio * pull + (1 - ratio) * push, rel=1e-5)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 359), st.integers(0, 2)), min_size=2, max_size=7), st.none() | st.floats(0.1, 0.9)
+)
+def test_y_of_0_and_1_is_the_hard_loss_bit_for_bit(photos: list[tuple[int, int]], ratio: float | None) -> None:
+    degrees, labels = (list(column) for column in zip(*photos, strict=True))
+    hard = ordered_pairs(labels)
+    soft = Pairs(hard.first, hard.second, hard.same.astype(np.float32))
+    results = []
+    for pairs in (hard, soft):
+        vectors = at_angles(degrees, torch.float32).requires_grad_()
+        found = ContrastiveLoss(0.6, 0.1, ratio)(vectors, torch.tensor(labels), pairs)
+        found.value.backward()
+        results.append((found.value.item(), found.active_negatives, vectors.grad))
+    assert results[0][:2] == results[1][:2]
+    assert torch.equal(results[0][2], results[1][2])
+    # as it was before labels could be soft: one part or the other of each pair, and means over those of a kind
+    distances = pair_distances(
+        at_angles(degrees, torch.float32), torch.from_numpy(hard.first), torch.from_numpy(hard.second)
+    )
+    same = torch.from_numpy(hard.same)
+    each = torch.where(same, (distances - 0.1).clamp(min=0) ** 2, (0.6 - distances).clamp(min=0) ** 2)
+    means = [each[kind].mean().item() if kind.any() else 0.0 for kind in (same, ~same)]
+    expected = each.mean().item() if ratio is None else ratio * means[0] + (1 - ratio) * means[1]
+    assert results[0][0] == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
+def test_active_negatives_of_soft_pairs_are_those_still_pushed_apart() -> None:
+    """y = 0.5 and m = 1: wanted at d = 0.5. At 0.35 it is pushed, at 0.68 pulled; each is half a negative. A hard
+    negative at 0.35 is pushed, a hard positive is no negative: 1.5 of 2."""
+    vectors = at_angles([0, 20, 40], torch.float32)
+    pairs = Pairs(np.array([0, 0, 1, 0]), np.array([1, 2, 2, 1]), np.array([0.5, 0.5, 0.0, 1.0], np.float32))
+    found = ContrastiveLoss(1.0)(vectors, torch.zeros(3), pairs)
+    assert found.active_negatives == pytest.approx(1.5 / 2)
+    all_positive = Pairs(pairs.first, pairs.second, np.ones(4, np.float32))
+    assert ContrastiveLoss(1.0)(vectors, torch.zeros(3), all_positive).active_negatives == 0
+
+
+@pytest.mark.parametrize("name", [*LOSS_NAMES, *ALIASES, "NTXent"])
+def test_only_the_contrastive_loss_takes_soft_labels(name: str) -> None:
+    assert takes_soft_labels(name) == (name == "contrastive")
 
 
 # -- by name --------------------------------------------------------------------------------------------------------
