@@ -101,9 +101,9 @@ class AugmentMixConfig(AugmentFolderSettings):
     set: tuple[str, ...] = ()
     # Images to make.
     number: int = 100
-    # Side in pixels of the images that are made.
+    # Side in pixels of the squares in which photos are mixed.
     image_size: int = 224
-    # How a photo becomes that square, as in training.
+    # How a photo becomes that square, as in training. What was squashed is stretched back to the first photo's shape.
     geometry: Literal["squash", "pad", "crop"] = "squash"
 
 

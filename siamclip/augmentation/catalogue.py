@@ -62,7 +62,7 @@ MIXERS: dict[str, Mixer] = {
             "samplepairing",
             _MIX + "sample_pairing:sample_pairing",
             True,
-            "a blend with a photo that is like it, the more so the more alike",
+            "a blend with a photo that is like it",
             True,
             _MIX + "similarity:partner_log_weights",
             True,
