@@ -16,21 +16,22 @@ _LOCKED_BYTE = 1 << 30
 
 
 @contextmanager
-def hold(folder: Path, doing: str) -> Iterator[None]:
+def hold(folder: Path, doing: str, flag: str = "") -> Iterator[None]:
     """Hold `folder`, which is made if it is not there. Raises UserError where another process holds it.
 
     The lock is the operating system's: it ends with the process that holds it, however that ends. `doing` is what
-    the other process is told.
+    the other process is told, `flag` the one that gave the folder.
     """
+    named = f"{flag} {folder}" if flag else str(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be locked ({error.strerror}); the folder must be writable") from None
+        raise UserError(f"{named}: cannot be locked ({error.strerror}); the folder must be writable") from None
     try:
         if not _locked(descriptor):
             holder = os.read(descriptor, 200).decode("utf-8", "replace") or "another process"
-            raise UserError(f"{folder}: is in use by {printable(holder)}; wait until it is done")
+            raise UserError(f"{named}: is in use by {printable(holder)}; wait until it is done")
         with contextlib.suppress(OSError):  # a full disk: the name of the holder is lost, the lock holds
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} ({doing})".encode())

@@ -71,7 +71,7 @@ def _text(value: Any) -> str:
 
 def as_json(value: Mapping[str, object]) -> str:
     """Readable in any language, and UTF-8: of lone surrogates, the escapes."""
-    text = json.dumps(dict(value), ensure_ascii=False, sort_keys=True)
+    text = json.dumps(dict(value), ensure_ascii=False)
     return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
