@@ -109,11 +109,11 @@ class TrainConfig(DataSettings, RuntimeSettings):
     random_crop: float = 0.0
     # Probability that a random rectangle is blanked out (0: off).
     random_erasing: float = 0.0
-    # Folders that augment.py wrote (--output_dir): their images join the training photos, but for those that show or
-    # are made of an identity of another side. Images of two identities with --loss contrastive only.
+    # Folders that augment.py wrote (its --output_dir): their images join the training photos, but for those that show
+    # or are made of a validation or test identity. Images of two identities with --loss contrastive only.
     augmented_dir: tuple[str, ...] = ()
-    # Mix or mask the photos of a batch: samplepairing, mixup, cutmix (with --loss contrastive only), random_erasing,
-    # gridmask, hide_and_seek; of several methods, one is drawn for each batch.
+    # Mix the photos of a batch (samplepairing, mixup, cutmix: with --loss contrastive only) or hide parts of them
+    # (random_erasing, gridmask, hide_and_seek: with every loss). Of several methods, one is drawn for each batch.
     mix: tuple[str, ...] = ()
     # Share of the batches that are mixed or masked.
     mix_probability: float = 0.5

@@ -212,7 +212,7 @@ class Training:
         progress.add({"loss": loss.value.item(), "active_negatives": loss.active_negatives})
 
     def _features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embeddings (N, D) of a batch by the weights as they are now: a forward pass more, about a third of a step."""
+        """Embeddings (N, D) of a batch by the weights as they are now: one forward pass more, a quarter of a step."""
         self.encoder.eval()
         features = encode(self.encoder, pixels.clone(), self.accelerator.device, self.precision).clone()
         self.encoder.train()

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import torch
 
+from config import TrainConfig
+from dataset import load_splits
 from siamclip import checkpoint
+from tests.augmented_folders import augmented_folder, blend
 from tests.training_runs import noisy_squares, settings, start, weights
 
 pytestmark = pytest.mark.slow
@@ -24,13 +27,17 @@ MODES: dict[str, dict[str, Any]] = {
         "random_crop": 0.2,
         "random_erasing": 0.5,
     },
+    "mixed and augmented": {"mix": ("samplepairing", "gridmask"), "mix_probability": 0.8, "augmented_dir": ("made",)},
     "accumulated random weights": {"weights": "random", "accumulation_steps": 3},
 }
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return noisy_squares(tmp_path_factory.mktemp("killed") / "data")
+    data = noisy_squares(tmp_path_factory.mktemp("killed") / "data")
+    paths = load_splits(TrainConfig(data_dir=str(data))).train.paths
+    augmented_folder(data.parent / "made", [blend(paths[0], path) for path in paths[1::4]], data)
+    return data
 
 
 def finish(config: Any) -> Path:
@@ -56,8 +63,11 @@ def assert_equal_runs(found: Path, expected: Path) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_kills_change_nothing(mode: str, data: Path, tmp_path: Path) -> None:
-    expected = finish(settings(data, tmp_path / "undisturbed", save_every=2, **MODES[mode]))
-    config = settings(data, tmp_path / "killed", save_every=2, save_every_minutes=EVERY_STEP, **MODES[mode])
+    changes = MODES[mode]
+    if "augmented_dir" in changes:
+        changes = {**changes, "augmented_dir": tuple(str(data.parent / name) for name in changes["augmented_dir"])}
+    expected = finish(settings(data, tmp_path / "undisturbed", save_every=2, **changes))
+    config = settings(data, tmp_path / "killed", save_every=2, save_every_minutes=EVERY_STEP, **changes)
     last = Path(config.checkpoint_dir) / "run" / "last" / checkpoint.METADATA
     rng = random.Random(mode)
     kills = 0
