@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -39,8 +39,9 @@ class PixelDenoiser:
         side = square_side(network.config, name)
         self.name, self.image_side, self.shape = name, side, (CHANNELS, side, side)
         self._noise, self._device, self._precision = noise, device, precision
-        # In this layout a network of 64 x 64 takes 0.8 of the time on a CPU, and half precision on a GPU wants it.
-        self._network: Any = network.eval().requires_grad_(False)
+        # A network of 64 x 64 takes 5% less of a CPU's time in this layout, 16% for one image, and on a GPU half precision
+        # asks for it.
+        self._network = cast(Any, network.eval().requires_grad_(False))
         self._network.to(device=device, memory_format=torch.channels_last)
         settings = {key: value for key, value in network.config.items() if not key.startswith("_")}
         self.fingerprint = fingerprint_of([network], [settings], noise.described(), precision.encode())
