@@ -113,9 +113,9 @@ class AugmentTrainDdpmConfig:
     data: str = "output1"
     # Where the model goes: a diffusers DDPMPipeline, and what an interrupted training needs to go on.
     out: str = "ddpm"
-    # "small" trains in an hour or two on a CPU, "large" wants a GPU: see PRESETS below.
+    # "small" trains in an hour or two on a CPU, "large" wants a GPU: see DDPM_PRESETS below.
     preset: Literal["small", "large"] = "small"
-    # Begin with the weights of this model, as in `fuse --diffusion`; its own architecture and size are kept.
+    # Begin with the weights of this model, as in `fuse --diffusion`; its own architecture, size and noise are kept.
     init_from: str | None = None
     # Side in pixels of the square images that the model makes; by default the preset's.
     image_size: int | None = None
@@ -139,7 +139,7 @@ class AugmentTrainDdpmConfig:
     clip_norm: float = 1.0
     # The model that is kept is a moving average of the weights, which forgets at most this slowly.
     ema_decay: float = 0.9995
-    # Compile the network with torch.compile: about twice as fast after some minutes of compiling; needs a C++ compiler.
+    # Compile the network with torch.compile: about twice as fast after a minute of compiling; needs a C++ compiler.
     compile: bool = False
     # "auto" takes the first GPU, or the CPU where there is none.
     device: str = "auto"
