@@ -197,7 +197,9 @@ def _plain_blend(mode: str, first: torch.Tensor, second: torch.Tensor, ratio: fl
 def _render(folder: Path, number: int) -> Path:
     from siamclip.demo.build import build_demo
 
-    return build_demo(folder / "demo", vehicles=number, sightings=1, cloned_plates=0, size=128, seed=11).vehicles
+    return build_demo(
+        folder / "demo", vehicles=number, sightings=1, cloned_plates=0, size=128, seed=11, workers=1
+    ).vehicles
 
 
 def _load(folder: Path, number: int, side: int) -> Images:
