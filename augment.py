@@ -242,7 +242,8 @@ def fused(
     if output.done:
         say(console, f"{len(output.done):,} images are there already: the run goes on")
     read = reader(collection.root, denoiser.image_side, config.geometry, hashes)
-    gate_similarity = config.similarity_threshold if config.gate_similarity is None else config.gate_similarity
+    assert config.gate_similarity is not None  # see checked
+    gate = Gate(EvenBatches(embedder, config.batch_size), config.gate_similarity, config.gate_sharpness)
     with Bars(console) as bars:
         summary = fuse_pairs(
             pairs,
@@ -259,7 +260,7 @@ def fused(
             ),
             done=output.done,
             cache=NoiseCache(Path(config.noise_cache), int(config.noise_cache_gb * 1e9)),
-            gate=Gate(EvenBatches(embedder, config.batch_size), gate_similarity, config.gate_sharpness),
+            gate=gate,
             progress=bars.stages(),
         )
     if config.sheet_rows:

@@ -77,8 +77,13 @@ class _Job:
 
 
 def load_modes(modes: Iterable[Mode], settings: Mapping[str, Mapping[str, Any]]) -> list[FusionMode]:
-    """`settings`: mode -> all its settings, as catalogue.method_arguments gives them."""
-    return [FusionMode(mode.name, load_target(mode.target), settings.get(mode.name, {})) for mode in modes]
+    """`settings`: mode -> all its settings, as catalogue.method_arguments gives them. Raises UserError for those that a
+    mode refuses."""
+    loaded = [FusionMode(mode.name, load_target(mode.target), settings.get(mode.name, {})) for mode in modes]
+    stack, level = torch.zeros(1, 2, 1, 1, 1), torch.tensor([1.0, 0.5])
+    for mode in loaded:
+        mode.weight(stack, stack, 0.5, level, **mode.settings)
+    return loaded
 
 
 def fuse_pairs(

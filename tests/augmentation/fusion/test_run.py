@@ -119,8 +119,7 @@ def same(one: Images, other: Images) -> bool:
 # -- the images -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 16])
-@pytest.mark.parametrize("keep_variance", [False, True])
+@pytest.mark.parametrize(("batch_size", "keep_variance"), [(1, True), (3, False), (16, True)])
 def test_the_images_are_those_of_a_naive_loop(denoiser: Any, batch_size: int, keep_variance: bool) -> None:
     photos = Photos(5)
     pairs = photos.pairs((0, 2), (1, 3), (0, 4), (2, 4), (0, 1))

@@ -1,0 +1,478 @@
+"""augment.py as a person runs it: photos in, fused images and their manifest out; what is refused, in one line."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import augment
+from config import load
+from config_augment import AugmentFuseConfig
+from siamclip.augmentation.catalogue import MIXERS, MODES
+from siamclip.augmentation.contracts import MadeImage
+from siamclip.augmentation.effective_settings import FIRST_LINE
+from siamclip.augmentation.output_folder import read_manifest
+from siamclip.errors import exit_on_user_error
+from siamclip.image import decode
+from tests.augmentation.fusion.tiny_models import save_pipeline, tiny_unet
+from tests.hostile import UNREADABLE
+
+ROOT = Path(__file__).parents[1]
+SIZES = ((96, 64), (64, 96), (80, 80))
+WITHIN = 6  # pairs of photos of one identity
+
+
+class Scene(NamedTuple):
+    photos: Path
+    model: Path
+    caches: Path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several would wait for each other longer than these networks take."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Two identities of three photos of different sizes, a file that only looks like one, a network of 16 x 16."""
+    root = tmp_path_factory.mktemp("scene")
+    rng = np.random.default_rng(0)
+    for identity in ("京A12345", "京A12345~2"):
+        board = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        (root / "photos" / identity).mkdir(parents=True)
+        for i, size in enumerate(SIZES):
+            noisy = (board * rng.uniform(0.8, 1.2) + rng.normal(0, 15, board.shape)).clip(0, 255).astype(np.uint8)
+            photo = Image.fromarray(noisy).resize(size, Image.Resampling.BICUBIC)
+            photo.save(root / "photos" / identity / f"{i}.png")
+    UNREADABLE["truncated JPEG"](root / "photos" / "京A12345")
+    return Scene(root / "photos", save_pipeline(root / "model"), root)
+
+
+def flags(scene: Scene, out: Path, **changes: Any) -> list[str]:
+    values: dict[str, Any] = {
+        "input_dir": scene.photos,
+        "output_dir": out,
+        "embedder": "efficientnet-lite0",
+        "diffusion": scene.model,
+        "steps": 4,
+        "similarity_threshold": 0.2,
+        "similarity_ceiling": 0.999,
+        "gate_similarity": -1,
+        "max_pairs": WITHIN,
+        "batch_size": 4,
+        "device": "cpu",
+        "temp_yaml": out.parent / "temp.yaml",
+        "noise_cache": scene.caches / "maps",
+        "embedding_cache": scene.caches / "embeddings",
+    }
+    given = [text for name, value in {**values, **changes}.items() if value is not None for text in _flag(name, value)]
+    return ["fuse", *given]
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no_{name}"]
+    return [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
+
+
+def run(argv: Sequence[str]) -> int:
+    try:
+        with exit_on_user_error():
+            return augment.main(argv)
+    except SystemExit as stop:
+        assert isinstance(stop.code, int)
+        return stop.code
+
+
+def hashed(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def outcome(out: Path) -> tuple[dict[str, str], list[str], list[MadeImage]]:
+    """Files, lines of the journal in any order, rows."""
+    files = hashed(out)
+    del files["journal.jsonl"]
+    return files, sorted((out / "journal.jsonl").read_text().splitlines()), read_manifest(out)
+
+
+# -- what comes out ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fused(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with everything in it."""
+    out = tmp_path_factory.mktemp("fused") / "out"
+    before = hashed(scene.photos)
+    assert run(flags(scene, out, across_classes=True, max_pairs=8, max_uses=5, copy_original=True, ratio=0.25)) == 0
+    assert hashed(scene.photos) == before
+    return out
+
+
+def test_every_pair_has_an_image_of_every_mode(scene: Scene, fused: Path) -> None:
+    rows = read_manifest(fused)
+    pairs = {(row.first, row.second) for row in rows}
+    assert len(pairs) == 8 and len(rows) == 8 * len(MODES)
+    assert all(first < second and (scene.photos / first).is_file() for first, second in pairs)
+    assert {row.method for row in rows} == set(MODES)
+    for row in rows:
+        kind = {1: "classes", 2: "cross_class"}[len({row.first.split("/")[0], row.second.split("/")[0]})]
+        assert row.path.startswith(f"{kind}/" if not row.rejected else f"rejected/{row.rejected}/")
+        assert row.path.endswith(f".{row.method}.png")
+        image = decode(fused / row.path)
+        width, height = Image.open(scene.photos / row.first).size
+        assert image.shape[1] / image.shape[0] == pytest.approx(width / height, rel=0.05)  # sides of 16 are rounded
+        assert min(image.shape[:2]) == 16
+        assert row.settings["steps"] == 4 and row.seed == 42 and row.model == str(scene.model)
+        assert set(row.scores) == {"similarity_first", "similarity_second", "sharpness"}
+        assert 0.2 <= row.similarity <= 0.999
+
+
+def test_soft_labels(fused: Path) -> None:
+    rows = read_manifest(fused)
+    assert any(len(row.soft_label) == 2 for row in rows) and any(len(row.soft_label) == 1 for row in rows)
+    for row in rows:
+        first, second = (path.split("/")[0] for path in (row.first, row.second))
+        assert set(row.soft_label) <= {first, second} and sum(row.soft_label.values()) == pytest.approx(1)
+        if row.method == "linear":
+            assert row.ratio == 0.25
+            assert row.soft_label == ({first: 0.25, second: 0.75} if first != second else {first: 1.0})
+
+
+def test_what_lies_beside_the_images(scene: Scene, fused: Path) -> None:
+    for photo in scene.photos.rglob("*.png"):
+        copy = fused / "classes" / photo.relative_to(scene.photos)
+        assert copy.read_bytes() == photo.read_bytes() and not copy.is_symlink()
+    assert not list(fused.rglob("truncated*"))
+    for name in ("contact_sheet.png", "similarities.png"):
+        assert min(decode(fused / name).shape[:2]) > 100
+    with (fused / "thresholds.csv").open(encoding="utf-8-sig", newline="") as file:
+        thresholds = list(csv.DictReader(file))
+    assert any(row["chosen"] == "True" and float(row["threshold"]) == 0.2 for row in thresholds)
+    assert not list(fused.rglob("*.part")) and not (fused / ".names").exists()
+
+
+def test_the_effective_settings_are_read_back(scene: Scene, fused: Path) -> None:
+    for file in (fused.parent / "temp.yaml", fused / "settings.yaml"):
+        assert file.read_text(encoding="utf-8").startswith(FIRST_LINE)
+        config = load(AugmentFuseConfig, ["--config", str(file)])
+        assert (config.ratio, config.steps, config.gate_similarity, config.across_classes) == (0.25, 4, -1, True)
+        assert config.fusion_modes == tuple(MODES) and config.input_dir == str(scene.photos)
+    before = outcome(fused)
+    assert run(["fuse", "--config", str(fused / "settings.yaml")]) == 0
+    assert outcome(fused) == before
+
+
+def test_modes_with_commas_or_spaces_and_their_settings(scene: Scene, tmp_path: Path) -> None:
+    for i, modes in enumerate(
+        (("linear,layer_selective",), ("layer_selective", "linear"), ("layer_selective,linear,",))
+    ):
+        out = tmp_path / str(i)
+        setting = "layer_selective.structure_weight=0.75"
+        assert run(flags(scene, out, fusion_modes=modes, set=setting, max_pairs=2, sheet_rows=0)) == 0
+        rows = read_manifest(out)
+        assert len(rows) == 4 and {row.method for row in rows} == {"linear", "layer_selective"}
+        for row in rows:
+            assert row.settings.get("structure_weight") == (0.75 if row.method == "layer_selective" else None)
+        assert not (out / "contact_sheet.png").exists()
+    assert [row.path for row in read_manifest(tmp_path / "0")] == [row.path for row in read_manifest(tmp_path / "2")]
+
+
+def test_what_the_gate_refuses_is_kept_apart_with_the_reason(
+    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(flags(scene, tmp_path / "out", gate_similarity=0.999, gate_sharpness=0.0, max_pairs=2)) == 0
+    rows = read_manifest(tmp_path / "out")
+    assert rows and all(row.rejected in ("far_from_first", "far_from_second") for row in rows)
+    assert all((tmp_path / "out" / "rejected" / row.rejected).is_dir() for row in rows)
+    assert not (tmp_path / "out" / "classes").exists()
+    shown = capsys.readouterr().out
+    assert "far_from_first" in shown and "8 images" in shown and "python train.py --data_dir" in shown
+
+
+def test_noise_maps_are_used_by_the_next_run(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, cache = tmp_path / "one", tmp_path / "maps"
+    assert run(flags(scene, out, noise_cache=cache, max_pairs=3, fusion_modes="linear")) == 0
+    inverted = re.search(r"(\d+) photos were inverted, the noise maps of 0", capsys.readouterr().out)
+    assert inverted
+    argv = flags(scene, tmp_path / "two", noise_cache=cache, max_pairs=3, fusion_modes="cross_fade", ratio=0.7)
+    assert run(argv) == 0
+    shown = capsys.readouterr().out
+    assert f"0 photos were inverted, the noise maps of {inverted[1]} were in the cache" in " ".join(shown.split())
+
+
+# -- photos that get in the way -------------------------------------------------------------------------------------
+
+
+def test_a_photo_that_breaks_on_the_way_costs_its_pairs(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(scene.photos, photos)
+    broken = photos / "京A12345" / "1.png"
+    real: Callable[..., Any] = augment.chosen_pairs
+
+    def chosen(*arguments: Any) -> Any:
+        found = real(*arguments)
+        assert any(broken.name in pair.first + pair.second for pair in found.pairs)
+        broken.unlink()
+        return found
+
+    monkeypatch.setattr(augment, "chosen_pairs", chosen)
+    assert run(flags(scene, tmp_path / "out", input_dir=photos)) == 1
+    shown = capsys.readouterr().out
+    assert "京A12345/1.png" in shown and "pairs that were left out" in shown
+    rows = read_manifest(tmp_path / "out")
+    assert rows and all("京A12345/1.png" not in (row.first, row.second) for row in rows)
+
+
+# -- interrupted ------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_makes_nothing_again(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = flags(scene, tmp_path / "out", max_pairs=2)
+    assert run(argv) == 0
+    before = outcome(tmp_path / "out")
+    capsys.readouterr()
+    assert run(argv) == 0
+    assert outcome(tmp_path / "out") == before
+    assert "8 images are there already" in (shown := capsys.readouterr().out) and "0 images in" in shown
+
+
+@pytest.mark.slow
+def test_kill_9_and_the_same_command_gives_what_an_undisturbed_run_gives(scene: Scene, tmp_path: Path) -> None:
+    def command(out: Path) -> list[str]:
+        caches = {"noise_cache": out.parent / "maps", "embedding_cache": out.parent / "embeddings"}
+        argv = flags(scene, out, steps=30, temp_yaml=tmp_path / "t.yaml", **caches)
+        return [sys.executable, str(ROOT / "augment.py"), *argv]
+
+    whole, out = tmp_path / "whole" / "out", tmp_path / "killed" / "out"
+    subprocess.run(command(whole), check=True, capture_output=True, cwd=tmp_path)
+    expected = outcome(whole)
+    lines = 0
+    for more in (1, 9):  # at least so many images are there when it is killed
+        with subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+            while process.poll() is None and lines < more:
+                time.sleep(0.005)
+                journal = out / "journal.jsonl"
+                lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        assert 0 < lines < WITHIN * len(MODES)
+    subprocess.run(command(out), check=True, capture_output=True, cwd=tmp_path)
+    found = outcome(out)
+    for files, *_ in (found, expected):
+        del files["settings.yaml"]  # which names the folder
+    assert found == expected
+
+
+def test_ctrl_c_leaves_a_manifest_and_says_how_to_go_on(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from siamclip.augmentation.output_folder import OutputFolder
+
+    real = OutputFolder.write
+
+    def write(self: OutputFolder, images: Any) -> None:
+        real(self, images)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OutputFolder, "write", write)
+    argv = flags(scene, tmp_path / "out", max_pairs=4)
+    assert run(argv) == 130
+    monkeypatch.undo()
+    assert "4 images are in" in (shown := capsys.readouterr().out) and "same command" in shown
+    assert len(read_manifest(tmp_path / "out")) == 4
+    assert run(argv) == 0
+    assert len(read_manifest(tmp_path / "out")) == 16
+
+
+# -- bad input --------------------------------------------------------------------------------------------------------
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "threshold outside": ({"similarity_threshold": 1.5}, r"--similarity_threshold 1.5: must be in \[-1, 1\]"),
+    "threshold is no number": ({"similarity_threshold": "nan"}, r"--similarity_threshold nan: must be in"),
+    "threshold above the ceiling": ({"similarity_threshold": 0.9, "similarity_ceiling": 0.8}, "must lie below"),
+    "threshold at the ceiling": ({"similarity_threshold": 0.8, "similarity_ceiling": 0.8}, "must lie below"),
+    "unknown mode": ({"fusion_modes": "lineer,cross_fade"}, "--fusion_modes lineer: no such mode; did you mean linear"),
+    "no mode": ({"fusion_modes": ","}, "names no mode"),
+    "unknown setting": ({"set": "layer_selective.structure=1"}, "has no setting 'structure'"),
+    "setting of another mode": ({"set": "layer_selective.texture_weight=1", "fusion_modes": "linear"}, "not among"),
+    "setting outside": ({"set": "layer_selective.texture_weight=2"}, r"texture_weight=2.*\[0, 1\]"),
+    "no pair": ({"similarity_threshold": 0.998}, r"no pair .* --similarity_threshold 0\.\d+ would give"),
+    "nothing skipped is left": ({"steps": 4, "skip": 4}, "--skip 4: must be below --steps 4"),
+    "too many steps": ({"steps": 2000}, "2000"),
+    "no noise": ({"eta": 0}, "--eta 0.0: must be in"),
+    "no such input": ({"input_dir": "nowhere"}, "--input_dir nowhere: no such folder"),
+    "no such model": ({"diffusion": "vehicle64"}, "--diffusion vehicle64: no such model.*did you mean vehicles64"),
+    "no checkpoint": ({"embedder": "newest", "checkpoint_dir": "nowhere"}, "is no checkpoint.*--embedder resnet50"),
+    "unknown embedder": ({"embedder": "resnet51"}, "resnet50"),
+    "a prompt for pixels": ({"prompt": "a car"}, "--prompt"),
+    "no such device": ({"device": "cuda:7"}, "--device cuda:7"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_touches_nothing(
+    scene: Scene, tmp_path: Path, case: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, expected = BAD[case]
+    monkeypatch.chdir(tmp_path)
+    before = hashed(scene.photos)
+    assert run(flags(scene, tmp_path / "out", **changes)) == 2
+    error = capsys.readouterr().err
+    assert re.search(expected, error), error
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert hashed(scene.photos) == before
+    assert not (tmp_path / "out").exists() and not (tmp_path / "temp.yaml").exists()
+
+
+def test_the_threshold_that_is_proposed_gives_pairs(
+    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(flags(scene, tmp_path / "out", similarity_threshold=0.998)) == 2
+    proposed = re.search(r"--similarity_threshold (0\.\d+) would give", capsys.readouterr().err)
+    assert proposed
+    assert run(flags(scene, tmp_path / "out", similarity_threshold=proposed[1], gate_similarity=-1)) == 0
+
+
+@pytest.mark.parametrize("place", ["", "京A12345", "new", ".."])
+def test_output_in_around_or_instead_of_the_input(
+    scene: Scene, place: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    before = hashed(scene.photos.parent)
+    argv = flags(scene, tmp_path / "out", output_dir=scene.photos / place)
+    assert run(argv) == 2
+    assert "--output_dir" in capsys.readouterr().err
+    assert hashed(scene.photos.parent) == before
+
+
+def test_output_of_others_and_of_other_settings(
+    scene: Scene, fused: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    assert run(flags(scene, tmp_path / "mine")) == 2
+    assert "is not empty" in capsys.readouterr().err
+    before = hashed(fused)
+    assert run(flags(scene, fused, across_classes=True, max_pairs=8, max_uses=5, copy_original=True)) == 2
+    assert "ratio was 0.25" in capsys.readouterr().err
+    assert hashed(fused) == before
+
+
+def test_a_file_of_the_users_is_not_replaced_by_the_settings(
+    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("steps: 9\n")
+    assert run(flags(scene, tmp_path / "out", temp_yaml=mine)) == 2
+    assert "is not a file that augment.py wrote" in capsys.readouterr().err
+    assert mine.read_text() == "steps: 9\n" and not (tmp_path / "out").exists()
+
+
+def _greyscale(folder: Path) -> Path:
+    return save_pipeline(folder, tiny_unet(in_channels=1, out_channels=1))
+
+
+def _learned_variance(folder: Path) -> Path:
+    return save_pipeline(folder, tiny_unet(out_channels=6))
+
+
+def _other_scheduler(folder: Path) -> Path:
+    save_pipeline(folder)
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"prediction_type": "flow"}))
+    return folder
+
+
+def _no_square(folder: Path) -> Path:
+    return save_pipeline(folder, tiny_unet(sample_size=(16, 32)))
+
+
+def _not_finite(folder: Path) -> Path:
+    unet = tiny_unet()
+    with torch.no_grad():
+        unet.conv_out.bias.fill_(torch.nan)
+    return save_pipeline(folder, unet)
+
+
+def _weights_cut(folder: Path) -> Path:
+    (weights,) = (save_pipeline(folder) / "unet").glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-100])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "model", [_greyscale, _learned_variance, _other_scheduler, _no_square, _not_finite, _weights_cut]
+)
+def test_models_that_do_not_fit(
+    scene: Scene, tmp_path: Path, model: Callable[[Path], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = hashed(scene.photos)
+    folder = model(tmp_path / "model")
+    capsys.readouterr()  # the pipeline's own words
+    assert run(flags(scene, tmp_path / "out", diffusion=folder)) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: --diffusion {folder}: ")
+    if model is _not_finite:
+        assert "not finite" in error and "--denoiser_precision" in error
+    assert hashed(scene.photos) == before
+
+
+# -- the command line -------------------------------------------------------------------------------------------------
+
+
+def test_help_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, augment\n"
+        "try: augment.main(['fuse', '--help'])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert not {'torch', 'diffusers', 'pyarrow', 'scipy', 'matplotlib', 'PIL'} & set(sys.modules), sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--similarity_threshold" in done.stdout
+
+
+def test_methods_are_listed_with_their_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["methods"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in (*MODES, *MIXERS, "structure_weight=0.9"))
+    assert run(["methods", "linear"]) == 2
+
+
+def test_commands_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fusse"]) == 2
+    assert "did you mean fuse?" in capsys.readouterr().err
+    assert run([]) == 0
+    assert "augment.py fuse" in capsys.readouterr().out
+
+
+def test_settings_from_a_file_and_flags(scene: Scene, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"ratio": 0.1, "max_pairs": 1, "fusion_modes": ["linear"]}))
+    argv = flags(scene, tmp_path / "out", config=file, max_pairs=None, ratio=0.2)
+    assert run(argv) == 0
+    (row,) = read_manifest(tmp_path / "out")
+    assert (row.method, row.ratio) == ("linear", pytest.approx(0.2))
