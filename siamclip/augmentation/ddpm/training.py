@@ -201,7 +201,7 @@ class DdpmTraining:
         precision = str(self.precision or torch.float32).removeprefix("torch.")
         self.say(
             f"{len(self.photos.files):,} photos in {self.photos.root}, {settings.geometry} to {size} x {size}; "
-            f"{weights:.1f} million weights in {precision} on {self.accelerator.device}"
+            f"{weights:.3g} million weights in {precision} on {self.accelerator.device}"
         )
         if step >= settings.num_steps:
             self.say(f"{self.out}: its {step:,} steps are done, nothing is left to train")

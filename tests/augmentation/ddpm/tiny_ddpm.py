@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from diffusers import UNet2DModel
 from PIL import Image
 from safetensors.torch import load_file
 
+import augment
+from siamclip import checkpoint
 from siamclip.augmentation.ddpm.network import make_unet
+from siamclip.augmentation.ddpm.state import FOLDER
 
 SIZE = 8
 TINY: dict[str, Any] = {
@@ -22,6 +27,8 @@ TINY: dict[str, Any] = {
     "attention_head_dim": 8,
     "norm_num_groups": 4,
 }
+EVERY_STEP = "1e-9"  # minutes
+SHORT = ("--num_steps", "6", "--batch_size", "4", "--warmup_steps", "2", "--sample_every", "0", "--device", "cpu")
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 
 
@@ -45,3 +52,36 @@ def collection(root: Path, photos: int = 12) -> Path:
 def stored(out: Path) -> dict[str, torch.Tensor]:
     """The weights that a training left."""
     return load_file(out / WEIGHTS)
+
+
+def run(photos: Path, out: Path, *flags: str) -> None:
+    assert augment.main(["train-ddpm", str(photos), "--out", str(out), *SHORT, *flags]) == 0
+
+
+def metadata(out: Path) -> dict[str, Any]:
+    return checkpoint.read_metadata(out / FOLDER)
+
+
+def assert_same_model(a: Path, b: Path) -> None:
+    found, expected = stored(a), stored(b)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    for part in ("weights", "ema", "optimizer"):
+        assert metadata(a)["files"][part]["xxh3"] == metadata(b)["files"][part]["xxh3"]
+
+
+class Killed(BaseException):
+    """Nothing that the training could handle."""
+
+
+def killing(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, after: int, error: BaseException) -> None:
+    """Let `owner.name` work `after` times and raise `error` from then on."""
+    function: Callable[..., Any] = getattr(owner, name)
+    calls = iter(range(after))
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if next(calls, None) is None:
+            raise error
+        return function(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, call)
