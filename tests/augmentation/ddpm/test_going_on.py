@@ -180,10 +180,10 @@ def test_broken_photos_change_nothing_when_it_goes_on(photos: Path, tmp_path: Pa
     """Steps of one photo: some have none that can be read."""
     for i in range(12):
         (photos / f"broken{i}.jpg").write_bytes(b"no photo")
-    flags = ("--batch_size", "1", "--num_steps", "24")
+    flags = ("--batch_size", "1", "--num_steps", "16")
     run(photos, tmp_path / "straight", *flags)
     with pytest.MonkeyPatch.context() as patch:
-        killing(patch, training, "noise_loss", 7, Killed())
+        killing(patch, training, "noise_loss", 4, Killed())
         with pytest.raises(Killed):
             run(photos, tmp_path / "out", *flags, "--save_every_minutes", EVERY_STEP)
     run(photos, tmp_path / "out", *flags, "--resume")
