@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from safetensors.torch import load_file, save_file
 
-from siamclip import weights
 from siamclip.augmentation.fusion import denoiser as denoiser_module
+from siamclip.augmentation.fusion import hub
 from siamclip.augmentation.fusion.denoiser import open_denoiser
 from siamclip.augmentation.fusion.noise_space import generate, invert
 from siamclip.augmentation.fusion.pixel_denoiser import PixelDenoiser, from_unit_range, to_unit_range
@@ -178,7 +180,6 @@ def test_a_shipped_name_is_its_folder(model: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_a_name_of_the_hub_comes_from_its_cache(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "CONNECT_SECONDS", 0.001)
     repository = tmp_path / "models--someone--ddpm"
     snapshot = Path(shutil.copytree(model, repository / "snapshots" / ("a" * 40)))
     (repository / "refs").mkdir()
@@ -187,9 +188,46 @@ def test_a_name_of_the_hub_comes_from_its_cache(model: Path, tmp_path: Path, mon
     opened = open_denoiser("someone/ddpm", CPU)
     assert (opened.name, opened.fingerprint) == ("someone/ddpm", open_denoiser(str(model), CPU).fingerprint)
     (snapshot / "unet" / "diffusion_pytorch_model.safetensors").unlink()  # fetched in part
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(hub, "no_answer", lambda url: "no route to host")
     with pytest.raises(UserError, match=r"--diffusion someone/ddpm: .*the hub cannot be asked"):
         open_denoiser("someone/ddpm", CPU)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin", "none", "error"])
+def test_a_name_of_the_hub_is_fetched(form: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a hub that has the weights in one format, and more files than are needed."""
+    remote, local = Path(shutil.copytree(model, tmp_path / "remote")), tmp_path / "local"
+    weights = remote / "unet" / "diffusion_pytorch_model.safetensors"
+    shutil.copy(weights, weights.with_suffix(".fp16.safetensors"))
+    if form == "bin":
+        torch.save(load_file(weights), weights.with_suffix(".bin"))
+    if form in ("bin", "none"):
+        weights.unlink()
+
+    def snapshot_download(name: str, allow_patterns: list[str], local_files_only: bool = False) -> str:
+        if local_files_only:
+            raise LocalEntryNotFoundError("nothing in the cache")
+        if form == "error":
+            raise OSError("404 Client Error.\n\nRepository Not Found")
+        wanted = filter_repo_objects(
+            [path.relative_to(remote).as_posix() for path in remote.rglob("*") if path.is_file()],
+            allow_patterns=allow_patterns,
+        )
+        for path in wanted:
+            (local / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(remote / path, local / path)
+        return str(local)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "no_answer", lambda url: "")
+    if form in ("safetensors", "bin"):
+        opened = open_denoiser("someone/ddpm", CPU)
+        assert opened.fingerprint == open_denoiser(str(model), CPU).fingerprint
+        assert not list(local.rglob("*fp16*"))
+    else:
+        message = "holds no weights" if form == "none" else r"not to be had from the hub \(404.*Not Found\)"
+        _require_refusal("someone/ddpm", message)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +241,7 @@ def test_a_name_of_the_hub_comes_from_its_cache(model: Path, tmp_path: Path, mon
 )
 def test_a_name_that_is_nowhere(name: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(hub, "no_answer", lambda url: "no route to host")
     with pytest.raises(UserError, match=message) as caught:
         open_denoiser(name, CPU)
     assert "\n" not in str(caught.value)
