@@ -29,7 +29,9 @@ demo: .venv/.installed
 	$(BIN)/python clean.py scan $(DEMO)/dirty/photos --out $(DEMO)/clean_strangers --embedder efficientnet-lite0
 	$(BIN)/python clean.py find $(DEMO)/clean_strangers --methods strangers
 	$(BIN)/python -m siamclip.demo.dirty_score --dirty $(DEMO)/dirty --run $(DEMO)/clean $(DEMO)/clean_strangers
-	@echo "The reports: $(DEMO)/report/report.html and $(DEMO)/clean/report.html"
+	$(BIN)/python augment.py fuse --input_dir $(DEMO)/data/vehicles --output_dir $(DEMO)/fused \
+	  --checkpoint_dir $(DEMO)/checkpoints --max_pairs 12 --max_uses 1 --steps 25 --temp_yaml $(DEMO)/temp_fusion.yaml
+	@echo "The reports: $(DEMO)/report/report.html and $(DEMO)/clean/report.html; fused photos: $(DEMO)/fused/contact_sheet.png"
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script: config.py lies one folder up
 
 import config  # noqa: E402
+import config_augment  # noqa: E402
 import config_clean  # noqa: E402
 
 SCRIPTS = {
@@ -25,6 +26,9 @@ SCRIPTS = {
     "clean.py apply": config_clean.CleanApplyConfig,
     "clean.py undo": config_clean.CleanUndoConfig,
     "clean.py calibrate": config_clean.CleanCalibrateConfig,
+    "augment.py fuse": config_augment.AugmentFuseConfig,
+    "augment.py mix": config_augment.AugmentMixConfig,
+    "augment.py train-ddpm": config_augment.AugmentTrainDdpmConfig,
 }
 FIELD = re.compile(r"^    (\w+): ")
 
