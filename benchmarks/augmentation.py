@@ -38,7 +38,7 @@ BASIS = "flip and jitter"
 VARIANTS: dict[str, dict[str, Any]] = {
     "none": {"flip": False, "jitter": False},
     BASIS: {},
-    "samplepairing": {"mix": "samplepairing"},
+    "samplepairing": {"mix": ("samplepairing",)},
     "fusion, frozen": {},
     "fusion, tuned": {},
 }
@@ -51,13 +51,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="efficientnet-lite0")
     parser.add_argument("--diffusion", default="vehicles64")
-    parser.add_argument("--image_size", type=int, default=128)
+    parser.add_argument("--image_size", type=int, default=112)
     parser.add_argument("--num_epochs", type=int, default=6)
     parser.add_argument("--samples_per_class", type=int, default=20)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
     parser.add_argument("--margin", type=float, default=1.2)
-    parser.add_argument("--max_pairs", type=int, default=150)
-    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--max_pairs", type=int, default=60)
+    parser.add_argument("--fusion_modes", default="linear,cross_fade,layer_selective")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--gate_similarity", default="0.4")
     parser.add_argument("--similarity_threshold", type=float, default=0.5)
     parser.add_argument("--similarity_ceiling", type=float, default=0.98)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
@@ -98,7 +100,7 @@ def run(variant: str, seed: int, options: argparse.Namespace) -> None:
 
     config = replace(training(options, seed), run_name=result.stem, **VARIANTS[variant])
     if variant.startswith("fusion"):
-        config = replace(config, augmented_dir=str(fused(variant, seed, options)))
+        config = replace(config, augmented_dir=(str(fused(variant, seed, options)),))
     shutil.rmtree(options.out / "checkpoints" / result.stem, ignore_errors=True)  # of an interrupted study
     encoder, _ = load_encoder(train.train(config) / "best")
     test = load_splits(config).test
@@ -109,7 +111,9 @@ def run(variant: str, seed: int, options: argparse.Namespace) -> None:
 
 def training(options: argparse.Namespace, seed: int) -> TrainConfig:
     return TrainConfig(
-        **{f"{side}_dir": str(options.out / "split" / side) for side in SIDES},
+        train_dir=str(options.out / "split" / "train"),
+        val_dir=str(options.out / "split" / "val"),
+        test_dir=str(options.out / "split" / "test"),
         model=options.model,
         image_size=options.image_size,
         num_epochs=options.num_epochs,
@@ -133,6 +137,7 @@ def fused(variant: str, seed: int, options: argparse.Namespace) -> Path:
         sys.executable, str(ROOT / "augment.py"), "fuse", "--input_dir", str(options.out / "split" / "train"),
         "--output_dir", str(out), "--embedder", embedder, "--diffusion", options.diffusion,
         "--max_pairs", str(options.max_pairs), "--steps", str(options.steps),
+        "--fusion_modes", options.fusion_modes, "--gate_similarity", options.gate_similarity,
         "--similarity_threshold", str(options.similarity_threshold),
         "--similarity_ceiling", str(options.similarity_ceiling),
         "--noise_cache", str(options.out / "noise_maps"), "--embedding_cache", str(options.out / "embeddings"),

@@ -1,21 +1,18 @@
-"""augment.py as a person runs it: photos in, fused images and their manifest out; what is refused, in one line."""
+"""augment.py as a person runs it: photos in, fused images and their manifest out."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -25,23 +22,12 @@ import augment
 from config import load
 from config_augment import AugmentFuseConfig
 from siamclip.augmentation.catalogue import MIXERS, MODES
-from siamclip.augmentation.contracts import MadeImage
 from siamclip.augmentation.effective_settings import FIRST_LINE
 from siamclip.augmentation.output_folder import read_manifest
-from siamclip.errors import exit_on_user_error
 from siamclip.image import decode
-from tests.augmentation.fusion.tiny_models import save_pipeline, tiny_unet
-from tests.hostile import UNREADABLE
+from tests.fusion_scenes import WITHIN, Scene, flags, hashed, make_scene, outcome, run
 
 ROOT = Path(__file__).parents[1]
-SIZES = ((96, 64), (64, 96), (80, 80))
-WITHIN = 6  # pairs of photos of one identity
-
-
-class Scene(NamedTuple):
-    photos: Path
-    model: Path
-    caches: Path
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,66 +41,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """Two identities of three photos of different sizes, a file that only looks like one, a network of 16 x 16."""
-    root = tmp_path_factory.mktemp("scene")
-    rng = np.random.default_rng(0)
-    for identity in ("京A12345", "京A12345~2"):
-        board = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        (root / "photos" / identity).mkdir(parents=True)
-        for i, size in enumerate(SIZES):
-            noisy = (board * rng.uniform(0.8, 1.2) + rng.normal(0, 15, board.shape)).clip(0, 255).astype(np.uint8)
-            photo = Image.fromarray(noisy).resize(size, Image.Resampling.BICUBIC)
-            photo.save(root / "photos" / identity / f"{i}.png")
-    UNREADABLE["truncated JPEG"](root / "photos" / "京A12345")
-    return Scene(root / "photos", save_pipeline(root / "model"), root)
-
-
-def flags(scene: Scene, out: Path, **changes: Any) -> list[str]:
-    values: dict[str, Any] = {
-        "input_dir": scene.photos,
-        "output_dir": out,
-        "embedder": "efficientnet-lite0",
-        "diffusion": scene.model,
-        "steps": 4,
-        "similarity_threshold": 0.2,
-        "similarity_ceiling": 0.999,
-        "gate_similarity": -1,
-        "max_pairs": WITHIN,
-        "batch_size": 4,
-        "device": "cpu",
-        "temp_yaml": out.parent / "temp.yaml",
-        "noise_cache": scene.caches / "maps",
-        "embedding_cache": scene.caches / "embeddings",
-    }
-    given = [text for name, value in {**values, **changes}.items() if value is not None for text in _flag(name, value)]
-    return ["fuse", *given]
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no_{name}"]
-    return [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
-
-
-def run(argv: Sequence[str]) -> int:
-    try:
-        with exit_on_user_error():
-            return augment.main(argv)
-    except SystemExit as stop:
-        assert isinstance(stop.code, int)
-        return stop.code
-
-
-def hashed(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def outcome(out: Path) -> tuple[dict[str, str], list[str], list[MadeImage]]:
-    """Files, lines of the journal in any order, rows."""
-    files = hashed(out)
-    del files["journal.jsonl"]
-    return files, sorted((out / "journal.jsonl").read_text().splitlines()), read_manifest(out)
+    return make_scene(tmp_path_factory.mktemp("scene"))
 
 
 # -- what comes out ---------------------------------------------------------------------------------------------------
@@ -306,138 +233,6 @@ def test_ctrl_c_leaves_a_manifest_and_says_how_to_go_on(
     assert len(read_manifest(tmp_path / "out")) == 4
     assert run(argv) == 0
     assert len(read_manifest(tmp_path / "out")) == 16
-
-
-# -- bad input --------------------------------------------------------------------------------------------------------
-
-BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "threshold outside": ({"similarity_threshold": 1.5}, r"--similarity_threshold 1.5: must be in \[-1, 1\]"),
-    "threshold is no number": ({"similarity_threshold": "nan"}, r"--similarity_threshold nan: must be in"),
-    "threshold above the ceiling": ({"similarity_threshold": 0.9, "similarity_ceiling": 0.8}, "must lie below"),
-    "threshold at the ceiling": ({"similarity_threshold": 0.8, "similarity_ceiling": 0.8}, "must lie below"),
-    "unknown mode": ({"fusion_modes": "lineer,cross_fade"}, "--fusion_modes lineer: no such mode; did you mean linear"),
-    "no mode": ({"fusion_modes": ","}, "names no mode"),
-    "unknown setting": ({"set": "layer_selective.structure=1"}, "has no setting 'structure'"),
-    "setting of another mode": ({"set": "layer_selective.texture_weight=1", "fusion_modes": "linear"}, "not among"),
-    "setting outside": ({"set": "layer_selective.texture_weight=2"}, r"texture_weight=2.*\[0, 1\]"),
-    "no pair": ({"similarity_threshold": 0.998}, r"no pair .* --similarity_threshold 0\.\d+ would give"),
-    "nothing skipped is left": ({"steps": 4, "skip": 4}, "--skip 4: must be below --steps 4"),
-    "too many steps": ({"steps": 2000}, "2000"),
-    "no noise": ({"eta": 0}, "--eta 0.0: must be in"),
-    "no such input": ({"input_dir": "nowhere"}, "--input_dir nowhere: no such folder"),
-    "no such model": ({"diffusion": "vehicle64"}, "--diffusion vehicle64: no such model.*did you mean vehicles64"),
-    "no checkpoint": ({"embedder": "newest", "checkpoint_dir": "nowhere"}, "is no checkpoint.*--embedder resnet50"),
-    "unknown embedder": ({"embedder": "resnet51"}, "resnet50"),
-    "a prompt for pixels": ({"prompt": "a car"}, "--prompt"),
-    "no such device": ({"device": "cuda:7"}, "--device cuda:7"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_and_touches_nothing(
-    scene: Scene, tmp_path: Path, case: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changes, expected = BAD[case]
-    monkeypatch.chdir(tmp_path)
-    before = hashed(scene.photos)
-    assert run(flags(scene, tmp_path / "out", **changes)) == 2
-    error = capsys.readouterr().err
-    assert re.search(expected, error), error
-    assert error.startswith("error: ") and error.count("\n") == 1
-    assert hashed(scene.photos) == before
-    assert not (tmp_path / "out").exists() and not (tmp_path / "temp.yaml").exists()
-
-
-def test_the_threshold_that_is_proposed_gives_pairs(
-    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(flags(scene, tmp_path / "out", similarity_threshold=0.998)) == 2
-    proposed = re.search(r"--similarity_threshold (0\.\d+) would give", capsys.readouterr().err)
-    assert proposed
-    assert run(flags(scene, tmp_path / "out", similarity_threshold=proposed[1], gate_similarity=-1)) == 0
-
-
-@pytest.mark.parametrize("place", ["", "京A12345", "new", ".."])
-def test_output_in_around_or_instead_of_the_input(
-    scene: Scene, place: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    before = hashed(scene.photos.parent)
-    argv = flags(scene, tmp_path / "out", output_dir=scene.photos / place)
-    assert run(argv) == 2
-    assert "--output_dir" in capsys.readouterr().err
-    assert hashed(scene.photos.parent) == before
-
-
-def test_output_of_others_and_of_other_settings(
-    scene: Scene, fused: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("mine")
-    assert run(flags(scene, tmp_path / "mine")) == 2
-    assert "is not empty" in capsys.readouterr().err
-    before = hashed(fused)
-    assert run(flags(scene, fused, across_classes=True, max_pairs=8, max_uses=5, copy_original=True)) == 2
-    assert "ratio was 0.25" in capsys.readouterr().err
-    assert hashed(fused) == before
-
-
-def test_a_file_of_the_users_is_not_replaced_by_the_settings(
-    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mine = tmp_path / "mine.yaml"
-    mine.write_text("steps: 9\n")
-    assert run(flags(scene, tmp_path / "out", temp_yaml=mine)) == 2
-    assert "is not a file that augment.py wrote" in capsys.readouterr().err
-    assert mine.read_text() == "steps: 9\n" and not (tmp_path / "out").exists()
-
-
-def _greyscale(folder: Path) -> Path:
-    return save_pipeline(folder, tiny_unet(in_channels=1, out_channels=1))
-
-
-def _learned_variance(folder: Path) -> Path:
-    return save_pipeline(folder, tiny_unet(out_channels=6))
-
-
-def _other_scheduler(folder: Path) -> Path:
-    save_pipeline(folder)
-    path = folder / "scheduler" / "scheduler_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"prediction_type": "flow"}))
-    return folder
-
-
-def _no_square(folder: Path) -> Path:
-    return save_pipeline(folder, tiny_unet(sample_size=(16, 32)))
-
-
-def _not_finite(folder: Path) -> Path:
-    unet = tiny_unet()
-    with torch.no_grad():
-        unet.conv_out.bias.fill_(torch.nan)
-    return save_pipeline(folder, unet)
-
-
-def _weights_cut(folder: Path) -> Path:
-    (weights,) = (save_pipeline(folder) / "unet").glob("*.safetensors")
-    weights.write_bytes(weights.read_bytes()[:-100])
-    return folder
-
-
-@pytest.mark.parametrize(
-    "model", [_greyscale, _learned_variance, _other_scheduler, _no_square, _not_finite, _weights_cut]
-)
-def test_models_that_do_not_fit(
-    scene: Scene, tmp_path: Path, model: Callable[[Path], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = hashed(scene.photos)
-    folder = model(tmp_path / "model")
-    capsys.readouterr()  # the pipeline's own words
-    assert run(flags(scene, tmp_path / "out", diffusion=folder)) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith(f"error: --diffusion {folder}: ")
-    if model is _not_finite:
-        assert "not finite" in error and "--denoiser_precision" in error
-    assert hashed(scene.photos) == before
 
 
 # -- the command line -------------------------------------------------------------------------------------------------

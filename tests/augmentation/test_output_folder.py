@@ -1,33 +1,23 @@
-"""The output folder: names that collide or that no disk takes, what goes on and what is refused, kill -9."""
+"""The output folder: what goes on after it was interrupted or damaged, what is refused, kill -9."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import errno
-import json
 import os
-import random
 import subprocess
 import sys
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.csv
-import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from siamclip.augmentation import output_folder
 from siamclip.augmentation.contracts import MadeImage
-from siamclip.augmentation.names import LONGEST, name_folders, plan_names
 from siamclip.augmentation.output_folder import OutputFolder, read_manifest
 from siamclip.augmentation.output_place import MARKER, check_output_dir
 from siamclip.errors import UserError
-from siamclip.image import decode
 from tests.augmentation.killed_outputs import METHODS, PARENTS, PHOTOS, image_of, write
 from tests.cleaning.photo_trees import snapshot
 
@@ -51,136 +41,6 @@ def opened(out: Path, root: Path, command: str = "fuse", **settings: Any) -> Out
 def made(path: str, first: str, second: str, **changes: Any) -> tuple[MadeImage, np.ndarray]:
     image, pixels = image_of(path, "linear", (first, second))
     return dataclasses.replace(image, rejected="", **changes), pixels
-
-
-# -- names ------------------------------------------------------------------------------------------------------------
-
-
-def names_of(parents: list[tuple[str, str]], photos: list[str], methods: tuple[str, ...] = METHODS) -> list[str]:
-    taken: set[str] = set()
-
-    def keeps(name: str) -> bool:
-        if name in taken or len(os.fsencode(name)) > 255:
-            return False
-        taken.add(name)
-        return True
-
-    return plan_names(parents, methods, photos, name_folders(parents, photos, keeps))
-
-
-def test_names_are_the_parents() -> None:
-    photos = ["京A12345/1.jpg", "京A12345/x/2.png", "京B/3.jpg"]
-    parents = [(photos[0], photos[1]), (photos[1], photos[2]), (photos[2], "")]
-    expected = ["classes/京A12345/1+2", "cross_class/京A12345+京B/2+3", "classes/京B/3"]
-    assert names_of(parents, photos) == expected
-
-
-HOSTILE = st.one_of(
-    st.sampled_from(
-        ["a", "A", "a+b", "b", "é", "e\u0301", "con", "1", "1+1", " ", "x.", "=1", 'a:b?"', "l" * 250, "京" * 80]
-    ),
-    st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=6),
-    st.just(NOT_UTF8),
-)
-
-
-@given(st.data())
-@settings(max_examples=60)
-def test_no_two_images_nor_a_photo_share_a_path(data: st.DataObject) -> None:
-    path = st.builds(lambda *parts: "/".join(parts) + ".png", HOSTILE, HOSTILE) | st.builds(
-        lambda *parts: "/".join(parts) + ".JPG", HOSTILE, HOSTILE, HOSTILE
-    )
-    photos = data.draw(st.lists(path, min_size=2, max_size=8, unique=True))
-    a_pair = st.tuples(st.sampled_from(photos), st.sampled_from([*photos, ""]))
-    parents = data.draw(st.lists(a_pair, min_size=1, max_size=12))
-    names = names_of(parents, photos)
-    assert names == names_of(parents, photos)
-    paths = [f"{name}.{method}.png" for name in names for method in METHODS]
-    folded = [unicodedata.normalize("NFC", one).casefold() for one in paths]
-    originals = [unicodedata.normalize("NFC", f"classes/{photo}").casefold() for photo in photos]
-    assert len({*folded, *originals}) == len(folded) + len(set(originals))
-    rejected = {path.partition("/")[2] for path in paths}
-    assert len(rejected) == len(paths)
-    for file in (path.rpartition("/")[2] for path in paths):
-        assert len(file.encode()) <= LONGEST + 50
-        assert file.isprintable() and not set(file) & set('<>:"/\\|?*')
-
-
-def test_an_images_name_does_not_depend_on_other_pairs_but_for_collisions() -> None:
-    photos = [f"a/{i}.jpg" for i in range(5)]
-    pairs = [(photos[i], photos[j]) for i in range(5) for j in range(i)]
-    names = names_of(pairs, photos)
-    shuffled = random.Random(0).sample(range(len(pairs)), len(pairs))
-    assert names_of([pairs[i] for i in shuffled], photos) == [names[i] for i in shuffled]
-
-
-def test_photos_of_the_same_name_in_two_folders(tmp_path: Path, photos: Path) -> None:
-    parents = [("a/1.jpg", "a/2.jpg"), ("a/deep/1.jpg", "a/2.jpg"), ("a/1.png", "a/2.jpg")]
-    with opened(tmp_path / "out", photos) as output:
-        names = output.names(parents, ["linear"], ["a/1.jpg", "a/1.png", "a/2.jpg", "a/deep/1.jpg"])
-        assert len(set(names)) == 3 and all(name.startswith("classes/a/1+2-") for name in names)
-
-
-def test_hostile_names_come_back_from_disk_csv_and_parquet(tmp_path: Path) -> None:
-    root = tmp_path / "photos"
-    identities = [
-        "=1+1",
-        "'quoted",
-        "a,b",
-        "two\nlines",
-        "cr\rlf\n",
-        NOT_UTF8,
-        "京" * 80,
-        "x. ",
-        "~",
-        "\U0001f697",
-        "a" * 200,
-    ]
-    photos = [f"{identity}/{name}.jpg" for identity in identities for name in ("1", '"2",', NOT_UTF8)]
-    for photo in photos:
-        (root / photo).parent.mkdir(parents=True, exist_ok=True)
-        (root / photo).write_bytes(os.fsencode(photo))
-    parents = [(photos[i], photos[j]) for i in range(len(photos)) for j in range(i + 1, min(i + 4, len(photos)))]
-    out = tmp_path / "out"
-    with opened(out, root) as output:
-        names = output.names(parents, ["linear"], photos)
-        images = []
-        for name, (first, second) in zip(names, parents, strict=True):
-            one, other = (path.split("/")[0] for path in (first, second))
-            label = {one: 1.0} if one == other else {one: 0.25, other: 0.75}
-            images.append(made(f"{name}.linear.png", first, second, soft_label=label, settings={"fill": "=mean"}))
-        images[0] = dataclasses.replace(images[0][0], similarity=float("nan"), scores={}), images[0][1]
-        output.write(images)
-        assert output.copy_photos(photos) == {}
-    rows = read_manifest(out)
-    assert repr(sorted(rows, key=str)) == repr(sorted((row for row, _ in images), key=str))  # nan is nan
-    assert [row.path for row in rows] == sorted(row.path for row in rows)
-    for row, pixels in images:
-        assert np.array_equal(decode(out / row.path), pixels)
-    copied = {content for path, (content, *_) in snapshot(out / "classes").items() if path.endswith(".jpg")}
-    assert copied == {os.fsencode(photo) for photo in photos}
-    for identity in identities:
-        assert (out / "classes" / identity / "1.jpg").read_bytes() == os.fsencode(f"{identity}/1.jpg")
-    (out / "manifest.parquet").unlink()
-    assert repr(read_manifest(out)) == repr(rows)
-    text = (out / "manifest.csv").read_bytes().decode("utf-8-sig", "surrogateescape")
-    cells = [cell for line in csv.reader(text.splitlines(True)) for cell in line]
-    assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
-
-
-def test_other_readers_understand_the_manifest(tmp_path: Path, photos: Path) -> None:
-    write(photos, tmp_path / "out")
-    tables = [
-        pyarrow.csv.read_csv(tmp_path / "out" / "manifest.csv").to_pydict(),
-        pyarrow.parquet.read_table(tmp_path / "out" / "manifest.parquet").to_pydict(),
-    ]
-    rows = read_manifest(tmp_path / "out")
-    assert len(rows) == len(PARENTS) * len(METHODS)
-    for table in tables:
-        assert table["path"] == [row.path for row in rows]
-        assert table["gate_sharpness"] == [row.scores["sharpness"] for row in rows]
-        assert [json.loads(text) for text in table["soft_label"]] == [row.soft_label for row in rows]
-        assert table["seed"] == [row.seed for row in rows]
 
 
 # -- going on ---------------------------------------------------------------------------------------------------------
@@ -273,6 +133,13 @@ def test_copies_of_photos(tmp_path: Path, photos: Path) -> None:
     for photo in PHOTOS:
         copy = out / "classes" / photo
         assert copy.read_bytes() == before[photo][0] and not copy.is_symlink()
+
+
+def test_photos_of_the_same_name_in_two_folders(tmp_path: Path, photos: Path) -> None:
+    parents = [("a/1.jpg", "a/2.jpg"), ("a/deep/1.jpg", "a/2.jpg"), ("a/1.png", "a/2.jpg")]
+    with opened(tmp_path / "out", photos) as output:
+        names = output.names(parents, ["linear"], ["a/1.jpg", "a/1.png", "a/2.jpg", "a/deep/1.jpg"])
+        assert len(set(names)) == 3 and all(name.startswith("classes/a/1+2-") for name in names)
 
 
 # -- refused ----------------------------------------------------------------------------------------------------------
@@ -396,49 +263,3 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, photos: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     refused(locked / "out", photos, "must be writable")
-
-
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "match"),
-    [
-        ("ratio", "much", "could not convert"),
-        ("soft_label", '{"a": 0.5}', "the shares"),
-        ("soft_label", '{"a": -0.5, "b": 1.5}', "the shares"),
-        ("soft_label", "[1]", "soft_label is"),
-        ("path", "../../elsewhere.png", "leaves the folder"),
-        ("path", "/etc/passwd", "leaves the folder"),
-        ("seed", "", "invalid literal"),
-        ("method", None, "has no column 'method'"),
-    ],
-)
-def test_damaged_manifests(tmp_path: Path, photos: Path, column: str, value: str | None, match: str) -> None:
-    out = tmp_path / "out"
-    write(photos, out)
-    (out / "manifest.parquet").unlink()
-    file = out / "manifest.csv"
-    with file.open(encoding="utf-8-sig", newline="") as text:
-        header, *rows = csv.reader(text)
-    place = header.index(column)
-    if value is None:
-        for row in (header, *rows):
-            del row[place]
-    else:
-        rows[1][place] = value
-    with file.open("w", encoding="utf-8-sig", newline="") as text:
-        csv.writer(text).writerows([header, *rows])
-    with pytest.raises(UserError, match=match) as caught:
-        read_manifest(out)
-    assert str(file) in str(caught.value)
-
-
-def test_manifests_that_are_none(tmp_path: Path, photos: Path) -> None:
-    out = tmp_path / "out"
-    write(photos, out)
-    (out / "manifest.parquet").write_bytes((out / "manifest.parquet").read_bytes()[:-9])
-    with pytest.raises(UserError, match=r"manifest.parquet: cannot be used"):
-        read_manifest(out)
-    with pytest.raises(UserError, match=r"holds no manifest.parquet"):
-        read_manifest(photos)
