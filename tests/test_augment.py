@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -187,28 +187,43 @@ def test_a_second_run_makes_nothing_again(scene: Scene, tmp_path: Path, capsys: 
     assert "8 images are there already" in (shown := capsys.readouterr().out) and "0 images in" in shown
 
 
-@pytest.mark.slow
-def test_kill_9_and_the_same_command_gives_what_an_undisturbed_run_gives(scene: Scene, tmp_path: Path) -> None:
-    def command(out: Path) -> list[str]:
-        caches = {"noise_cache": out.parent / "maps", "embedding_cache": out.parent / "embeddings"}
-        argv = flags(scene, out, steps=30, temp_yaml=tmp_path / "t.yaml", **caches)
-        return [sys.executable, str(ROOT / "augment.py"), *argv]
+# The command in a process that kill -9 ends after a number of batches: while the rows of the next are not yet written.
+KILLED = """
+import os, signal, sys
+import augment
+from siamclip.augmentation.output_journal import OutputJournal
 
-    whole, out = tmp_path / "whole" / "out", tmp_path / "killed" / "out"
-    subprocess.run(command(whole), check=True, capture_output=True, cwd=tmp_path)
-    expected = outcome(whole)
-    lines = 0
-    for more in (1, 9):  # at least so many images are there when it is killed
-        with subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path) as process:
-            while process.poll() is None and lines < more:
-                time.sleep(0.005)
-                journal = out / "journal.jsonl"
-                lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
-            process.send_signal(signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL
-        assert 0 < lines < WITHIN * len(MODES)
-    subprocess.run(command(out), check=True, capture_output=True, cwd=tmp_path)
-    found = outcome(out)
+real, left = OutputJournal.append, int(sys.argv[1])
+
+def append(self, rows):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    real(self, rows)
+
+OutputJournal.append = append
+sys.exit(augment.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_kill_9_and_the_same_command_gives_what_an_undisturbed_run_gives(scene: Scene, tmp_path: Path) -> None:
+    def arguments(out: Path) -> list[str]:
+        caches = {"noise_cache": out.parent / "maps", "embedding_cache": out.parent / "embeddings"}
+        return flags(scene, out, **caches)
+
+    assert run(arguments(tmp_path / "whole" / "out")) == 0
+    out = tmp_path / "killed" / "out"
+    for batches in (2, 1):  # the second process goes on, and is killed too
+        command = [sys.executable, "-c", KILLED, str(batches), *arguments(out)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        killed = subprocess.run(command, cwd=ROOT, capture_output=True, env=environment, check=False)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (out / "journal.jsonl").read_bytes().count(b"\n") == 3 * 4 < WITHIN * len(MODES)
+    assert run(arguments(out)) == 0
+    found, expected = outcome(out), outcome(tmp_path / "whole" / "out")
     for files, *_ in (found, expected):
         del files["settings.yaml"]  # which names the folder
     assert found == expected
