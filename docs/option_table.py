@@ -1,4 +1,4 @@
-"""Rewrites the README's option tables from the fields and comments of config.py and those beside it: `python docs/option_table.py`."""
+"""Rewrites the README option tables from config.py and the files like it: `python docs/option_table.py`."""
 
 from __future__ import annotations
 

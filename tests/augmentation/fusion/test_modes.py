@@ -83,7 +83,8 @@ def test_a_mode_is_its_loop(mode: str, ratio: float, dtype: torch.dtype) -> None
                     for x in range(width):
                         place = i, slot, c, y, x
                         expected[place] = NAIVE[mode](first[place].item(), second[place].item(), ratio, t / STEPS)
-    torch.testing.assert_close(_fuse(mode, first, second, ratio), expected, rtol=1e-6, atol=1e-6)
+    settings = {"window": 1} if mode == "feature_selective" else {}  # regions: see test_feature_selective.py
+    torch.testing.assert_close(_fuse(mode, first, second, ratio, **settings), expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", MODES)
