@@ -80,7 +80,7 @@ class AugmentFuseConfig(AugmentFolderSettings):
     denoiser_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     # Folder of noise maps: a photo is inverted once for all its pairs, modes and runs.
     noise_cache: str = ".siamclip_cache/noise_maps"
-    # Its largest size; the maps that were used longest ago make room.
+    # Its largest size; the maps that were used longest ago go first.
     noise_cache_gb: float = 4.0
 
     # -- the gate -------------------------------------------------------------------------------------------

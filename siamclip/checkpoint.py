@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 METADATA = "metadata.json"
+_LONGEST_NAME = 200  # bytes; file systems take 255
 
 
 def save(folder: Path, parts: dict[str, dict[str, torch.Tensor]], metadata: dict[str, Any]) -> None:
@@ -57,7 +58,10 @@ def save(folder: Path, parts: dict[str, dict[str, torch.Tensor]], metadata: dict
 
 def write_atomically(path: Path, content: bytes) -> None:
     """All of `content` or nothing: written beside the target, flushed to the disk, then renamed over it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    name = path.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:  # what is added must fit, too
+        name = xxhash.xxh3_128_hexdigest(os.fsencode(name))
+    beside = path.with_name(f".{name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
             file.write(content)

@@ -40,8 +40,7 @@ def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], file: Path) 
 
     Cells are 128 pixels; whatever is larger or smaller is resized with Lanczos, for enlarged pixels would look like
     faults of the model. Text may be in any script that an installed font has; other characters are shown as their
-    escapes. Raises ValueError for no rows, or a row without a cell for each
-    column.
+    escapes. Raises ValueError for no rows, or a row without a cell for each column.
     """
     if not rows or any(len(row.cells) != len(columns) for row in rows):
         raise ValueError(f"a contact sheet of {len(columns)} columns needs rows, each with as many cells")

@@ -13,9 +13,9 @@ FIRST_LINE = "# Written by augment.py; --config reads it back."
 
 def check_replaceable(path: Path) -> None:
     """Raise UserError unless `path` is free, or holds what an earlier run wrote: nobody's own file is replaced."""
-    if not path.exists() and not path.is_symlink():
-        return
     try:
+        if not path.exists() and not path.is_symlink():
+            return
         with path.open(encoding="utf-8", errors="replace") as file:
             ours = file.readline().rstrip("\n") == FIRST_LINE
     except OSError as error:

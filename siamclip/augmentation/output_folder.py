@@ -164,6 +164,7 @@ class OutputFolder:
                 content = (self._input_dir / photo).read_bytes()
             except OSError as error:
                 unreadable[photo] = error.strerror or str(error)
+                advance(1)
                 continue
             file = self.path / target
             with self.writing():

@@ -55,6 +55,10 @@ class OutputJournal:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError:
+            # Opened anew: its buffer holds what could not be written, and would fail again when it is closed.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = self.path.open("a+b")
             with contextlib.suppress(OSError):  # what is left of it is a torn line, which readers leave out
                 self._file.truncate(end)
             raise

@@ -22,6 +22,13 @@ def check_output_dir(path: Path, input_dir: Path, command: str, settings: Mappin
     with the same `settings` (those that are known by now: they are compared, others are not). Neither it nor what it
     links to may lie in the collection or around it.
     """
+    try:
+        _check(path, input_dir, command, settings)
+    except OSError as error:
+        raise UserError(f"--output_dir {path}: cannot be used ({error.strerror or error}); give another folder") from None
+
+
+def _check(path: Path, input_dir: Path, command: str, settings: Mapping[str, object]) -> None:
     _check_apart(path, input_dir)
     if not path.exists():
         return
@@ -85,7 +92,8 @@ def _links_below(folder: Path) -> Iterator[Path]:
     """Of the identities' folders, those that are links."""
     if folder.is_dir():
         with os.scandir(folder) as entries:
-            yield from (Path(entry.path) for entry in entries if entry.is_symlink() and entry.is_dir())
+            # os.path.isdir: a link to itself is no folder, and no error
+            yield from (Path(entry.path) for entry in entries if entry.is_symlink() and os.path.isdir(entry.path))
 
 
 def _lies_in(inner: Path, outer: Path) -> bool:

@@ -18,6 +18,7 @@ from diffusers.pipelines.ddpm.pipeline_ddpm import DDPMPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from PIL import Image
+from safetensors import SafetensorError
 
 from siamclip.augmentation.ddpm.network import plain
 from siamclip.checkpoint import write_atomically
@@ -29,13 +30,12 @@ SAMPLES, SAMPLE_STEPS = 16, 25
 
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """OSError becomes a UserError."""
+    """OSError, and what safetensors raises in its place, becomes a UserError."""
     try:
         yield
-    except OSError as error:
-        raise UserError(
-            f"--out {out}: cannot be written ({error.strerror or error}); make room, then go on with --resume"
-        ) from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--out {out}: cannot be written ({reason}); make room, then go on with --resume") from error
 
 
 def write_pipeline(

@@ -77,7 +77,7 @@ def continued(saved: Mapping[str, Any], given: Any, flags: Sequence[str]) -> dic
     for field in fields(given):
         name, value = field.name, getattr(given, field.name)
         is_given = name in named or value != field.default
-        if name not in saved or (name in MAY_CHANGE and (is_given or name not in ("data", "num_steps"))):
+        if name not in saved or (name in MAY_CHANGE and (is_given or name not in ("data", "num_steps", "half"))):
             values[name] = value
         elif is_given and name not in MAY_CHANGE and value != saved[name]:
             raise UserError(

@@ -26,8 +26,6 @@ from siamclip.augmentation.fusion.schedule import Schedule
 from siamclip.augmentation.fusion.trained_noise import read_config, trained_noise
 from siamclip.errors import UserError
 
-PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-
 
 class LatentDenoiser:
     """A `Denoiser` (contracts.py) whose x_0 are latents: the mean of the autoencoder's posterior, scaled.

@@ -74,6 +74,11 @@ def trained_noise(config: Mapping[str, Any], name: str) -> TrainedNoise:
     alphas_cumprod = np.cumprod(1 - betas.double().numpy())
     if not np.allclose(alphas_cumprod, np.asarray(scheduler.alphas_cumprod), rtol=1e-3, atol=1e-6):
         raise UserError(f"--diffusion {name}: its scheduler {kind} shifts the betas' noise; choose another model")
+    if not (alphas_cumprod[0] < 1 and (np.diff(alphas_cumprod) < 0).all()):
+        raise UserError(
+            f"--diffusion {name}: its scheduler {kind} has steps that add no noise, of which there is no noise map; "
+            "choose another model"
+        )
     # With the defaults of the class for what the file leaves out.
     values = scheduler.config
     prediction = values.get("prediction_type", "epsilon")
