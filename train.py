@@ -155,7 +155,7 @@ class Training:
         for line in [*data_notes(self.splits), *(images.note() for images in self.augmented)]:
             self.console.print(printable(line), markup=False)
         if self.augmented and self.config.plate_boxes:
-            self.console.print("--plate_boxes knows photos alone: plates in augmented images are not hidden")
+            self.console.print("--plate_boxes knows photos alone: it hides no plate in augmented images")
         self.console.print(weights_line(self.encoder, self.precision, self.accelerator.device))
         if self._is_over():
             self.console.print(f"{self.run}: its {self.state.progress.epoch} epochs are done, nothing is left to train")

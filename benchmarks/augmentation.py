@@ -158,10 +158,12 @@ def report(options: argparse.Namespace) -> None:
     table = Table("training", "AUC", "EER", "AUC against flip and jitter", "EER", title=f"{options.data.name}: test")
     rows = {}
     for variant, runs in found.items():
-        row = compared(runs, found[BASIS]) if BASIS in found else compared(runs, runs)
+        row = compared(runs, found.get(BASIS, runs))
+        if BASIS not in found:  # nothing to compare with
+            row = {name: row[name] for name in ("auc", "eer")}
         rows[variant] = row
         cells = [f"{row[name][0]:.4f} [{row[name][1]:.4f}, {row[name][2]:.4f}]" for name in ("auc", "eer")]
-        if variant != BASIS:
+        if variant != BASIS and BASIS in found:
             cells += [f"{row[name][0]:+.4f} [{row[name][1]:+.4f}, {row[name][2]:+.4f}]" for name in ("d_auc", "d_eer")]
         table.add_row(variant, *cells)
     (options.out / "study.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")

@@ -59,7 +59,7 @@ def _value(assignment: str, text: str, annotation: Any) -> Any:
             except ValueError:
                 continue
         if typing.get_origin(kind) is tuple:
-            return tuple(_list(text))
+            return tuple(_list(assignment, text))
         if typing.get_origin(kind) is typing.Literal and text in typing.get_args(kind):
             return text
         if kind is str:
@@ -67,9 +67,12 @@ def _value(assignment: str, text: str, annotation: Any) -> Any:
     raise UserError(f"--set {assignment}: the value must be {_described(allowed)}")
 
 
-def _list(text: str) -> list[str]:
+def _list(assignment: str, text: str) -> list[str]:
     if text.startswith("["):
-        return [str(item) for item in json.loads(text)]
+        try:
+            return [str(item) for item in json.loads(text)]
+        except ValueError as error:
+            raise UserError(f'--set {assignment}: is no JSON list, as ["a", "b"] is ({error})') from None
     return [part.strip() for part in text.split(",") if part.strip()]
 
 

@@ -67,6 +67,7 @@ def test_values_come_in_the_type_that_the_method_declares(text: str, value: obje
         ("example.threshold=high", "must be a number"),
         ("example.both=2", "must be true or false"),
         ("example.percentile=few", "must be a number or none"),
+        ('example.names=["a"', "is no JSON list"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(text: str, says: str) -> None:
