@@ -15,8 +15,8 @@ Fill = Literal["mean", "black", "noise"]
 def hide(images: torch.Tensor, hidden: torch.Tensor, fill: Fill, rng: np.random.Generator) -> torch.Tensor:
     """A copy of float32 (B, 3, H, W) in [0, 1] with `hidden`, a boolean (B, 1, H, W), filled.
 
-    "mean": the mean colour of CLIP's training photos, which normalisation brings to zero, as in the papers. "noise":
-    uniform in [0, 1], each value by itself.
+    "mean": the mean colour of CLIP's training photos, which CLIP's normalisation brings to zero, as in the papers, and
+    that of other networks near it. "noise": uniform in [0, 1], each value by itself.
     """
     if fill == "noise":
         colour = torch.from_numpy(rng.random(tuple(images.shape), dtype=np.float32))
