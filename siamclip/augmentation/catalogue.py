@@ -50,7 +50,7 @@ MODES: dict[str, Mode] = {
     for mode in (
         Mode("linear", _FUSION + "linear:linear", "an even blend of both photos"),
         Mode("cross_fade", _FUSION + "cross_fade:cross_fade", "the first photo's layout, drifting to the second"),
-        Mode("feature_selective", _FUSION + "feature_selective:feature_selective", "regions of both, the stronger ones"),
+        Mode("feature_selective", _FUSION + "feature_selective:feature_selective", "the stronger regions of both"),
         Mode("layer_selective", _FUSION + "layer_selective:layer_selective", "one's structure, the other's texture"),
     )
 }

@@ -25,7 +25,9 @@ def check_output_dir(path: Path, input_dir: Path, command: str, settings: Mappin
     try:
         _check(path, input_dir, command, settings)
     except OSError as error:
-        raise UserError(f"--output_dir {path}: cannot be used ({error.strerror or error}); give another folder") from None
+        raise UserError(
+            f"--output_dir {path}: cannot be used ({error.strerror or error}); give another folder"
+        ) from None
 
 
 def _check(path: Path, input_dir: Path, command: str, settings: Mapping[str, object]) -> None:
@@ -92,8 +94,8 @@ def _links_below(folder: Path) -> Iterator[Path]:
     """Of the identities' folders, those that are links."""
     if folder.is_dir():
         with os.scandir(folder) as entries:
-            # os.path.isdir: a link to itself is no folder, and no error
-            yield from (Path(entry.path) for entry in entries if entry.is_symlink() and os.path.isdir(entry.path))
+            links = (Path(entry.path) for entry in entries if entry.is_symlink())
+            yield from (link for link in links if link.is_dir())  # the entry's own is_dir raises for a link to itself
 
 
 def _lies_in(inner: Path, outer: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -263,3 +264,39 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, photos: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     refused(locked / "out", photos, "must be writable")
+
+
+def test_a_disk_that_is_full_for_the_journal(tmp_path: Path, photos: Path) -> None:
+    """What waits in its buffer is not tried again when it is closed; the line that was torn is made again."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    images = [made(f"classes/a/{k}.linear.png", "a/1.jpg", "a/2.jpg") for k in range(20)]
+    try:
+        with pytest.raises(UserError, match="cannot be written"), opened(tmp_path / "out", photos) as out:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1500, before[1]))
+            for image in images:
+                out.write([image])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with opened(tmp_path / "out", photos) as out:
+        assert 0 < len(out.done) < len(images)
+        out.write([(image, pixels) for image, pixels in images if image.path not in out.done])
+    assert len(read_manifest(tmp_path / "out")) == len(images)
+
+
+def test_a_photo_whose_name_is_as_long_as_can_be(tmp_path: Path, photos: Path) -> None:
+    name = f"long/{'x' * 251}.jpg"
+    (photos / name).parent.mkdir()
+    (photos / name).write_bytes(b"photo")
+    with OutputFolder(tmp_path / "out", photos, "fuse", {}) as out:
+        assert out.copy_photos([name]) == {}
+    assert (tmp_path / "out" / "classes" / name).read_bytes() == b"photo"
+
+
+def test_an_output_folder_that_no_file_system_takes(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(UserError, match=r"--output_dir .*: cannot be used"):
+        check_output_dir(tmp_path / ("o" * 300), photos, "fuse", {})
+
+
+def test_a_link_to_itself_in_the_input(tmp_path: Path, photos: Path) -> None:
+    (photos / "loop").symlink_to("loop")
+    check_output_dir(tmp_path / "out", photos, "fuse", {})

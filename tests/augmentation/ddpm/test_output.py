@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -91,6 +92,19 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "write_atomically", dying(1, OSError(errno.ENOSPC, "No space left on device")))
     with pytest.raises(UserError, match=r"--out .*: cannot be written .No space left on device.; .*--resume"):
         write_pipeline(tmp_path, tiny_unet(), SCHEDULER, False, {})
+
+
+def test_disk_full_for_the_weights(tmp_path: Path) -> None:
+    """safetensors raises an error of its own."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    unet = tiny_unet()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
+        with pytest.raises(UserError, match=r"--out .*: cannot be written .*make room"):
+            write_pipeline(tmp_path, unet, SCHEDULER, False, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "model_index.json").exists()
 
 
 class KnowsOneImage(torch.nn.Module):

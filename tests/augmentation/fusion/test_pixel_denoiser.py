@@ -282,6 +282,7 @@ def test_a_square_may_be_written_as_two_sides(model: Path, tmp_path: Path) -> No
         ({"_class_name": "UNet2DModel"}, "scheduler UNet2DModel is none of diffusers"),
         ({"prediction_type": "flow_prediction"}, "predicts 'flow_prediction'"),
         ({"rescale_betas_zero_snr": True}, "its last step is noise alone"),
+        ({"beta_start": 0.0}, "steps that add no noise"),
         ({"thresholding": True}, "thresholding"),
         ({"beta_schedule": "steep"}, "DDPMScheduler cannot be built"),
     ],
