@@ -113,7 +113,7 @@ class AugmentTrainDdpmConfig:
     data: str = "output1"
     # Where the model goes: a diffusers DDPMPipeline, and what an interrupted training needs to go on.
     out: str = "ddpm"
-    # "small" trains in an hour or two on a CPU, "large" wants a GPU: see DDPM_PRESETS below.
+    # "small" trains in an hour or two on a CPU, "large" wants a GPU: DDPM_PRESETS in config_augment.py.
     preset: Literal["small", "large"] = "small"
     # Begin with the weights of this model, as in `fuse --diffusion`; its own architecture, size and noise are kept.
     init_from: str | None = None

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import machine
 from config import DataSettings, TrainConfig
-from siamclip.errors import exit_on_user_error
+from siamclip.errors import UserError, exit_on_user_error
 
 ROOT = Path(__file__).resolve().parents[1]
 BASIS = "flip and jitter"
@@ -66,11 +66,21 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    remember(options)
     split(options.data, options.out / "split")
     for seed in options.seeds:
         for variant in options.variants:
             run(variant, seed, options)
     report(options)
+
+
+def remember(options: argparse.Namespace) -> None:
+    """Raises UserError where OUT holds a study of other settings: its results would stand in one table with these."""
+    told = {name: str(value) for name, value in vars(options).items() if name not in ("out", "seeds", "variants")}
+    file = options.out / "settings.json"
+    if file.exists() and json.loads(file.read_text(encoding="utf-8")) != told:
+        raise UserError(f"--out {options.out}: holds a study of other settings; choose another folder")
+    file.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 def split(data: Path, out: Path) -> None:
