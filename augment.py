@@ -156,7 +156,7 @@ def fuse(config: AugmentFuseConfig, flags: Sequence[str]) -> int:
         unreadable = summary.unreadable | originals(config, collection, output, console)
         say_fused(console, output, summary, unreadable)
         say(console, f"next: python train.py --data_dir {config.input_dir} --augmented_dir {out}")
-    return 1 if unreadable else 0
+    return 1 if unreadable or not all(vectors[:, 0] == vectors[:, 0]) else 0  # NaN: photos that could not be embedded
 
 
 def checked(config: AugmentFuseConfig) -> tuple[AugmentFuseConfig, list[FusionMode]]:
@@ -319,7 +319,8 @@ def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
         unreadable |= originals(config, collection, output, console)
         say_left_out(console, "photos that cannot be read, whose images are left out", unreadable)
         say(console, f"{sum(output.reasons.values()):,} images are in {out}")
-    return 1 if unreadable else 0
+    unembedded = vectors is not None and not all(vectors[:, 0] == vectors[:, 0])
+    return 1 if unreadable or unembedded else 0
 
 
 # -- train-ddpm, methods ----------------------------------------------------------------------------------------------

@@ -286,3 +286,15 @@ def test_settings_from_a_file_and_flags(scene: Scene, tmp_path: Path) -> None:
     assert run(argv) == 0
     (row,) = read_manifest(tmp_path / "out")
     assert (row.method, row.ratio) == ("linear", pytest.approx(0.2))
+
+
+def test_a_photo_that_breaks_before_costs_no_more_than_itself(
+    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(scene.photos, photos)
+    whole = (photos / "京A12345" / "1.png").read_bytes()
+    (photos / "京A12345" / "broken.png").write_bytes(whole[: len(whole) // 2])
+    assert run(flags(scene, tmp_path / "out", input_dir=photos)) == 1
+    assert "京A12345/broken.png" in capsys.readouterr().out
+    assert any((tmp_path / "out" / "classes").rglob("*.png"))
