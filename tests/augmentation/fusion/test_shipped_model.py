@@ -37,10 +37,10 @@ def test_batches_and_the_cache_change_nothing(tmp_path: Path) -> None:
     assert (among_others[0] - images[2]).abs().max() < 1e-5
     inverted_again = invert(model.predict, x_0[[2, 0, 0]], schedule, 0, [3, 1, 1])
     assert (inverted_again[0] - stack[2]).abs().max() < 1e-5
-    # A batch of another size is another order of sums in the network's fp32, which the steps amplify: 1.4e-5 of a range
-    # of 2 was measured here, 0.9e-5 with 50 steps. That is beyond 1e-5, and below 0.01 of a grey level.
+    # A batch of another size is another order of sums in the network's fp32, which the steps amplify: up to 8e-5 of a
+    # range of 2 was measured here, by the number of threads. That is beyond 1e-5, and a hundredth of a grey level.
     alone = generate(model.predict, stored[None], schedule)
-    assert (alone[0] - images[2]).abs().max() < 5e-5
+    assert (alone[0] - images[2]).abs().max() < 0.1 * 2 / 255
 
 
 @pytest.mark.slow
