@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ from config_augment import (
 )
 from siamclip.augmentation.catalogue import MODES
 from siamclip.bars import Bars
-from siamclip.errors import UserError, exit_on_user_error, suggestion
+from siamclip.command_line import Command, chosen_command
+from siamclip.errors import UserError, exit_on_user_error
 from siamclip.setting_ranges import check
 
 if TYPE_CHECKING:
@@ -78,8 +79,10 @@ def opened_embedder(config: AugmentFolderSettings) -> Embedder:
     return open_for_pairs(config.embedder, Path(config.checkpoint_dir), config.weights, **settings)
 
 
-def embedded(config: AugmentFolderSettings, collection: Collection, embedder: Embedder, console: Console) -> np.ndarray:
-    """(N, D) float32 unit vectors; rows of NaN for photos that cannot be read, which are listed."""
+def embedded(
+    config: AugmentFolderSettings, collection: Collection, embedder: Embedder, console: Console
+) -> tuple[np.ndarray, bool]:
+    """(N, D) float32 unit vectors, and whether all photos could be read; others have rows of NaN, and are listed."""
     from siamclip.augmentation.console import say_left_out
     from siamclip.augmentation.photo_embeddings import embed_photos
 
@@ -88,7 +91,7 @@ def embedded(config: AugmentFolderSettings, collection: Collection, embedder: Em
         advance = bars.step("photos embedded", len(collection))
         vectors, unreadable = embed_photos(embedder, collection.root, collection.paths, cache, advance)
     say_left_out(console, "photos that cannot be read", unreadable)
-    return vectors
+    return vectors, not unreadable
 
 
 def fixed(config: AugmentFolderSettings) -> dict[str, Any]:
@@ -142,7 +145,7 @@ def fuse(config: AugmentFuseConfig, flags: Sequence[str]) -> int:
     denoiser = open_denoiser(config.diffusion, embedder.device, config.denoiser_precision, config.prompt)
     denoiser.schedule(config.steps, config.eta)  # too many steps are refused before anything is computed
     say(console, f"similarity by {embedder.name}, fused by {denoiser.name}, on {embedder.device}")
-    vectors = embedded(config, collection, embedder, console)
+    vectors, all_read = embedded(config, collection, embedder, console)
     chosen = chosen_pairs(config, collection, vectors, console)
     hashes = content_hashes(collection.root, chosen.pairs)
     settings = fixed(config) | {
@@ -156,7 +159,7 @@ def fuse(config: AugmentFuseConfig, flags: Sequence[str]) -> int:
         unreadable = summary.unreadable | originals(config, collection, output, console)
         say_fused(console, output, summary, unreadable)
         say(console, f"next: python train.py --data_dir {config.input_dir} --augmented_dir {out}")
-    return 1 if unreadable or not all(vectors[:, 0] == vectors[:, 0]) else 0  # NaN: photos that could not be embedded
+    return 0 if all_read and not unreadable else 1
 
 
 def checked(config: AugmentFuseConfig) -> tuple[AugmentFuseConfig, list[FusionMode]]:
@@ -286,11 +289,11 @@ def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
     check_output_dir(out, Path(config.input_dir), "mix", settings)
     console = new_console()
     collection = scanned(config, console)
-    vectors = None
+    vectors, all_read = None, True
     if mixing.mixer.needs_features:
         embedder = opened_embedder(config)
         say(console, f"similarity by {embedder.name}, on {embedder.device}")
-        vectors = embedded(config, collection, embedder, console)
+        vectors, all_read = embedded(config, collection, embedder, console)
         settings["embedder"] = embedder.fingerprint
     with Bars(console) as bars:
         advance = bars.step("parents drawn", config.number)
@@ -319,8 +322,7 @@ def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
         unreadable |= originals(config, collection, output, console)
         say_left_out(console, "photos that cannot be read, whose images are left out", unreadable)
         say(console, f"{sum(output.reasons.values()):,} images are in {out}")
-    unembedded = vectors is not None and not all(vectors[:, 0] == vectors[:, 0])
-    return 1 if unreadable or unembedded else 0
+    return 0 if all_read and not unreadable else 1
 
 
 # -- train-ddpm, methods ----------------------------------------------------------------------------------------------
@@ -353,15 +355,6 @@ def methods() -> int:
 # -- the command line -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Command:
-    """`takes`: what may stand after the command's name. `function` is given the settings and the flags, or nothing."""
-
-    function: Callable[..., int]
-    config_type: type | None
-    takes: str = ""
-
-
 COMMANDS = {
     "fuse": Command(fuse, AugmentFuseConfig),
     "mix": Command(mix, AugmentMixConfig),
@@ -372,17 +365,12 @@ COMMANDS = {
 
 def main(argv: Sequence[str]) -> int:
     """Exit code: 0, or 1 where something could not be done for some photos, which are listed."""
-    name, *rest = argv or ["--help"]
-    if name in ("-h", "--help"):
-        print(__doc__)
+    named = chosen_command(argv, COMMANDS, __doc__)
+    if named is None:
         return 0
-    if name not in COMMANDS:
-        hint = suggestion(name, COMMANDS, f"there are {', '.join(COMMANDS)}")
-        raise UserError(f"{name}: there is no such command; {hint}")
+    name, rest = named
     command = COMMANDS[name]
     if command.config_type is None:
-        if wrong := [text for text in rest if text not in ("-h", "--help")]:
-            raise UserError(f"{name}: takes nothing, not {wrong[0]}")
         return command.function()
     if command.takes == "DATA" and rest and not rest[0].startswith("-"):
         rest = ["--data", *rest]

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,8 @@ from config_clean import (
 from siamclip.bars import Bars
 from siamclip.catalogue import SCORERS, chosen
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.errors import UserError, exit_on_user_error, suggestion
+from siamclip.command_line import Command, chosen_command
+from siamclip.errors import UserError, exit_on_user_error
 from siamclip.setting_ranges import check
 
 if TYPE_CHECKING:
@@ -344,15 +345,6 @@ def methods() -> int:
 # -- the command line -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Command:
-    """`takes`: what stands after the command's name: the collection, the run, or nothing."""
-
-    function: Callable[..., int]
-    config_type: type | None
-    takes: str | None
-
-
 COMMANDS = {
     "run": Command(run_all, CleanRunConfig, "DATA"),
     "scan": Command(scan, CleanScanConfig, "DATA"),
@@ -361,25 +353,20 @@ COMMANDS = {
     "apply": Command(apply, CleanApplyConfig, "RUN"),
     "undo": Command(undo, CleanUndoConfig, "RUN"),
     "calibrate": Command(calibrate, CleanCalibrateConfig, "RUN"),
-    "methods": Command(methods, None, None),
+    "methods": Command(methods, None),
 }
 
 
 def main(argv: Sequence[str]) -> int:
     """Exit code: 0, or 1 where something could not be done for some photos, which are listed."""
-    name, *rest = argv or ["--help"]
-    if name in ("-h", "--help"):
-        print(__doc__)
+    named = chosen_command(argv, COMMANDS, __doc__)
+    if named is None:
         return 0
-    if name not in COMMANDS:
-        hint = suggestion(name, COMMANDS, f"there are {', '.join(COMMANDS)}")
-        raise UserError(f"{name}: there is no such command; {hint}")
+    name, rest = named
     command = COMMANDS[name]
-    place = rest.pop(0) if command.takes and rest and not rest[0].startswith("-") else None
     if command.config_type is None:
-        if wrong := [text for text in rest if text not in ("-h", "--help")]:
-            raise UserError(f"{name}: takes nothing, not {wrong[0]}")
         return command.function()
+    place = rest.pop(0) if rest and not rest[0].startswith("-") else None
     if command.takes == "DATA" and place is not None:
         rest = ["--data", place, *rest]
     config: Any = load(command.config_type, rest, f"python clean.py {name} {command.takes}: {command.function.__doc__}")

@@ -1,13 +1,13 @@
-"""A dataclass of settings from a YAML file and flags, and what may change when a run goes on."""
+"""A script's commands, a dataclass of settings from a YAML file and flags, and what may change when a run goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from siamclip.errors import UserError
+from siamclip.errors import UserError, suggestion
 from siamclip.yaml_settings import read_yaml
 
 Settings = TypeVar("Settings")
@@ -16,6 +16,37 @@ Settings = TypeVar("Settings")
 MAY_CHANGE_ON_RESUME = frozenset(
     ("resume", "run_name", "device", "num_workers", "cache_gb", "checkpoint_dir", "log_dir", "save_every_minutes")
 )
+
+
+@dataclass(frozen=True)
+class Command:
+    """One of a script's commands. `takes`: what stands after its name, "DATA" or "RUN", or "" for nothing.
+
+    A command without settings (`config_type` None) takes no flags either.
+    """
+
+    function: Callable[..., int]
+    config_type: type | None
+    takes: str = ""
+
+
+def chosen_command(
+    argv: Sequence[str], commands: Mapping[str, Command], overview: str | None
+) -> tuple[str, list[str]] | None:
+    """The command's name and what follows it; None where help was asked for, which is printed.
+
+    Raises UserError for a command that does not exist, and for flags of one that has none.
+    """
+    name, *rest = argv or ["--help"]
+    if name in ("-h", "--help"):
+        print(overview)
+        return None
+    if name not in commands:
+        hint = suggestion(name, commands, f"there are {', '.join(commands)}")
+        raise UserError(f"{name}: there is no such command; {hint}")
+    if commands[name].config_type is None and (wrong := [text for text in rest if text not in ("-h", "--help")]):
+        raise UserError(f"{name}: takes nothing, not {wrong[0]}")
+    return name, rest
 
 
 def parse(

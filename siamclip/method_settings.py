@@ -42,6 +42,12 @@ def parse(
     return parsed
 
 
+def check_setting(name: str, value: float, lowest: float, highest: float) -> None:
+    """Raises UserError for a `method.setting` outside [lowest, highest]."""
+    if not lowest <= value <= highest:  # written so that NaN fails too
+        raise UserError(f"--set {name}={value}: must be in [{lowest:g}, {highest:g}]")
+
+
 def _value(assignment: str, text: str, annotation: Any) -> Any:
     """The text in the type that the function declares."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):

@@ -43,10 +43,17 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device, encoder: SiameseEncoder) -> torch.dtype | None:
-    """The type that the tower computes in; None is fp32.
+    """The type that the tower computes in, as `device_precision`; with "auto", convolutional towers stay in fp32 on the
+    CPU, where depthwise convolutions in bf16 are slower."""
+    if name == "auto" and device.type == "cpu" and encoder.is_convolutional:
+        return None
+    return device_precision(name, device)
 
-    "auto": bf16 where the device multiplies it faster, else fp16 on a GPU. Convolutional towers stay in fp32 on
-    the CPU, where depthwise convolutions in bf16 are slower. Raises UserError for fp16 on a CPU.
+
+def device_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """ "fp32", "bf16", "fp16", or "auto" as a type to compute in; None is fp32.
+
+    "auto": bf16 where the device multiplies it faster, else fp16 on a GPU. Raises UserError for fp16 on a CPU.
     """
     if name == "fp16" and device.type == "cpu":
         raise UserError("--precision fp16: CPUs compute fp16 slower than fp32; use auto, bf16 or fp32")
@@ -54,7 +61,7 @@ def choose_precision(name: str, device: torch.device, encoder: SiameseEncoder) -
         return PRECISIONS[name]
     if device.type == "cuda":
         return torch.bfloat16 if bf16_gains(device) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and bf16_gains(device) and not encoder.is_convolutional else None
+    return torch.bfloat16 if device.type == "cpu" and bf16_gains(device) else None
 
 
 class Embedder:

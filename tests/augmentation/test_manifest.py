@@ -16,19 +16,10 @@ import pytest
 from siamclip.augmentation.output_folder import OutputFolder, read_manifest
 from siamclip.errors import UserError
 from siamclip.image import decode
-from tests.augmentation.killed_outputs import METHODS, PARENTS, PHOTOS, image_of, write
+from tests.augmentation.killed_outputs import METHODS, PARENTS, image_of, write
 from tests.cleaning.photo_trees import snapshot
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9\xff")
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    root = tmp_path / "photos"
-    for photo in PHOTOS:
-        (root / photo).parent.mkdir(parents=True, exist_ok=True)
-        (root / photo).write_bytes(photo.encode() * 50)
-    return root
 
 
 def test_hostile_names_come_back_from_disk_csv_and_parquet(tmp_path: Path) -> None:

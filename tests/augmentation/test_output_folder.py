@@ -26,15 +26,6 @@ ROOT = Path(__file__).parents[2]
 NOT_UTF8 = os.fsdecode(b"caf\xe9\xff")
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    root = tmp_path / "photos"
-    for photo in PHOTOS:
-        (root / photo).parent.mkdir(parents=True, exist_ok=True)
-        (root / photo).write_bytes(photo.encode() * 50)
-    return root
-
-
 def opened(out: Path, root: Path, command: str = "fuse", **settings: Any) -> OutputFolder:
     return OutputFolder(out, root, command, settings or {"steps": 5})
 

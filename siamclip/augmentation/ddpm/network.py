@@ -16,9 +16,6 @@ from siamclip.augmentation.fusion.network import load_part
 from siamclip.augmentation.fusion.pixel_denoiser import check_unet
 from siamclip.augmentation.fusion.trained_noise import read_config
 from siamclip.errors import UserError
-from siamclip.model import bf16_gains
-
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def make_unet(architecture: Mapping[str, Any], image_size: int | None) -> UNet2DModel:
@@ -95,20 +92,6 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
     Among these is a list of the values that were not given, which `from_config` replaces by defaults.
     """
     return {name: value for name, value in config.items() if not name.startswith("_")}
-
-
-def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
-    """The type that autocast computes in; None is fp32. "auto": where half precision is faster, it.
-
-    Raises UserError for fp16 on a CPU.
-    """
-    if name == "fp16" and device.type == "cpu":
-        raise UserError("--precision fp16: CPUs compute fp16 slower than fp32; use auto, bf16 or fp32")
-    if name != "auto":
-        return PRECISIONS[name]
-    if device.type == "cuda":
-        return torch.bfloat16 if bf16_gains(device) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and bf16_gains(device) else None
 
 
 def check_compiler(device: torch.device) -> None:

@@ -21,7 +21,6 @@ from siamclip.augmentation.ddpm.interruption import Interruption
 from siamclip.augmentation.ddpm.meter import Meter
 from siamclip.augmentation.ddpm.network import (
     check_compiler,
-    choose_precision,
     compiled,
     load_network,
     make_scheduler,
@@ -33,7 +32,7 @@ from siamclip.augmentation.ddpm.photos import TrainingPhotos, as_pixels, batches
 from siamclip.augmentation.ddpm.settings import MAY_CHANGE, DdpmSettings
 from siamclip.augmentation.ddpm.state import DdpmState
 from siamclip.bars import Bars
-from siamclip.embedding.embedder import choose_device
+from siamclip.embedding.embedder import choose_device, device_precision
 from siamclip.errors import UserError, printable
 from siamclip.memory import reuse_large_buffers
 from siamclip.optimisation import learning_rate_factor, make_accelerator
@@ -60,7 +59,7 @@ class DdpmTraining:
         self.photos, self.out, self.settings, self.config = photos, out, settings, config
         torch.manual_seed(settings.seed)
         device = choose_device(settings.device)
-        self.precision = choose_precision(settings.precision, device)
+        self.precision = device_precision(settings.precision, device)
         if settings.compile:
             check_compiler(device)
         self.accelerator = make_accelerator(device, self.precision)

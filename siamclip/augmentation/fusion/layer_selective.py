@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from siamclip.errors import UserError
+from siamclip.method_settings import check_setting
 
 
 def layer_selective(
@@ -29,8 +30,7 @@ def layer_selective(
         ("structure_weight", structure_weight),
         ("texture_weight", texture_weight),
     ):
-        if not 0 <= value <= 1:
-            raise UserError(f"--set layer_selective.{name}={value}: must be in [0, 1]")
+        check_setting(f"layer_selective.{name}", value, 0, 1)
     if texture_until > structure_from:
         raise UserError(
             f"--set layer_selective.texture_until={texture_until}: must not lie above structure_from, {structure_from}"

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import torch
 import xxhash
 
+from siamclip.embedding.embedder import PRECISIONS
 from siamclip.errors import UserError
 
 Precision = Literal["fp32", "bf16", "fp16"]
-_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def load_part(cls: Any, folder: Path, name: str, device: torch.device) -> Any:
@@ -43,7 +43,7 @@ def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
 
     fp32 is fp32: cuDNN would round to TF32's 10 bits, and choose among algorithms whose sums differ.
     """
-    kind = _TYPES[precision]
+    kind = PRECISIONS[precision]
     if kind is not None:
         with torch.autocast(device.type, kind):
             yield

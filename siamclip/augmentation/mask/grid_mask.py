@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from siamclip.augmentation.mask.fill import Fill, chosen, hide
-from siamclip.augmentation.mix.batch import Mixed, check_setting, untouched
+from siamclip.augmentation.mix.batch import Mixed, untouched
 from siamclip.errors import UserError
+from siamclip.method_settings import check_setting
 
 
 def grid_mask(

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from siamclip.augmentation.mask.fill import Fill, hide
-from siamclip.augmentation.mix.batch import Mixed, check_setting, untouched
+from siamclip.augmentation.mix.batch import Mixed, untouched
+from siamclip.method_settings import check_setting
 
 
 def hide_and_seek(

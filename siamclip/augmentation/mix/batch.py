@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import torch
 
-from siamclip.errors import UserError
-
 
 @dataclass(frozen=True)
 class Mixed:
@@ -43,9 +41,3 @@ def soft_labels(mixed: Mixed, labels: torch.Tensor, classes: int) -> torch.Tenso
 def per_image(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """(B,) -> (B, 1, ..., 1), to be broadcast over `like`, in its type."""
     return values.to(like.dtype).view(-1, *[1] * (like.dim() - 1))
-
-
-def check_setting(name: str, value: float, lowest: float, highest: float) -> None:
-    """Raises UserError for a `method.setting` outside [lowest, highest]."""
-    if not lowest <= value <= highest:  # written so that NaN fails too
-        raise UserError(f"--set {name}={value}: must be in [{lowest:g}, {highest:g}]")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from siamclip.augmentation.mix.batch import Mixed, check_setting
+from siamclip.augmentation.mix.batch import Mixed
 from siamclip.augmentation.mix.rolled import mixed_in_a_ring
+from siamclip.method_settings import check_setting
 
 
 def mixup(images: torch.Tensor, features: None, rng: np.random.Generator, *, alpha: float = 0.4) -> Mixed:

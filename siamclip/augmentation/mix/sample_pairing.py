@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from siamclip.augmentation.mix.batch import Mixed, check_setting, untouched
+from siamclip.augmentation.mix.batch import Mixed, untouched
 from siamclip.augmentation.mix.similarity import Measure, draw, log_similarities, log_weights
 from siamclip.augmentation.mix.strategies import linear, power_mean
+from siamclip.method_settings import check_setting
 
 Strategy = Literal["linear", "gamma", "power_mean", "feature"]
 

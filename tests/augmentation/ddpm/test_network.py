@@ -13,10 +13,8 @@ import torch
 from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from config_augment import DDPM_PRESETS
-from siamclip.augmentation.ddpm import network
 from siamclip.augmentation.ddpm.network import (
     check_compiler,
-    choose_precision,
     load_network,
     make_scheduler,
     make_unet,
@@ -134,19 +132,6 @@ def test_no_model_there(tmp_path: Path) -> None:
         load_network(str(tmp_path), None)
     with pytest.raises(UserError, match="--init_from nowhere"):
         load_network("nowhere", None)
-
-
-def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "bf16_gains", lambda device: True)
-    assert choose_precision("auto", CPU) == torch.bfloat16
-    assert choose_precision("auto", torch.device("cuda")) == torch.bfloat16
-    assert choose_precision("fp32", CPU) is None
-    monkeypatch.setattr(network, "bf16_gains", lambda device: False)
-    assert choose_precision("auto", CPU) is None
-    assert choose_precision("auto", torch.device("cuda")) == torch.float16
-    assert choose_precision("bf16", CPU) == torch.bfloat16
-    with pytest.raises(UserError, match="--precision fp16: CPUs"):
-        choose_precision("fp16", CPU)
 
 
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import itertools
 import math
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from siamclip.augmentation.fusion.run import LONGEST, FusionSummary, Sampler, fu
 from siamclip.errors import UserError
 from siamclip.image import ImageError
 from tests.augmentation.fusion.tiny_models import save_pipeline
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
 SIDE, STEPS = 16, 5
@@ -58,15 +60,6 @@ class Photos:
     def pairs(self, *indices: tuple[int, int]) -> list[Pair]:
         ordered = (sorted((self.paths[i], self.paths[j])) for i, j in indices)
         return [Pair(first, second, 0.9) for first, second in ordered]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Several would wait for each other longer than these networks take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
