@@ -1,12 +1,11 @@
 """Plots: arrays in, a PNG out. No global state: each function draws on a figure of its own, with the Agg renderer.
 
-Text that no installed font can draw is left out or marked with "?", so that no picture shows empty boxes.
+Text that no font can draw is left out or marked with "?", so that no picture shows empty boxes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from siamclip.metrics.calibration import Reliability
 from siamclip.metrics.verification import Confusion
+from siamclip.plotting.fonts import drawable, set_fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,22 +23,6 @@ if TYPE_CHECKING:
 SAME, DIFFERENT, INK, FAINT = "#0072b2", "#d55e00", "#24292f", "#8c959f"
 OTHERS = ("#8c959f", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 SIZE, DPI = (6.2, 4.2), 150  # inches
-# Present on most Linux, macOS and Windows machines; those that are not installed are passed over.
-CJK_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Noto Serif CJK SC",
-    "Microsoft YaHei",
-    "SimHei",
-    "PingFang SC",
-    "PingFang HK",
-    "Heiti TC",
-    "Hiragino Sans GB",
-    "Arial Unicode MS",
-)
 DET_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8)
 DET_LIMITS = (0.00005, 0.95)
 
@@ -225,41 +209,16 @@ def comparison_figure(
 ) -> None:
     """Two photos, uint8 (H, W, 3), side by side under the answer.
 
-    A caption, such as a file's name, is left out if no installed font has all of its characters.
+    A caption, such as a file's name, is left out if no font has all of its characters.
     """
     figure, grid = _figures(1, 2, 9, 4.8)
     for axes, photo, caption in zip(grid, (photo_a, photo_b), captions or ("", ""), strict=True):
         axes.imshow(photo)
         axes.set_axis_off()
         if drawable(caption) == caption:
-            axes.set_title(caption, fontfamily=fonts(), size=9, color=INK, parse_math=False)
-    figure.suptitle(drawable(title), fontfamily=fonts(), size=14, color=INK, parse_math=False)
+            axes.set_title(caption, size=9, color=INK, parse_math=False)
+    figure.suptitle(drawable(title), size=14, color=INK, parse_math=False)
     _save(figure, path)
-
-
-# -- text -------------------------------------------------------------------------------------------------------
-
-
-@lru_cache
-def fonts() -> list[str]:
-    """Families for text that may be Chinese: the default one, then those of CJK_FONTS that are installed."""
-    from matplotlib.font_manager import fontManager
-
-    installed = {font.name for font in fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in CJK_FONTS if name in installed)]
-
-
-def drawable(text: str) -> str:
-    """The text with "?" in place of each character that no font of `fonts` has; line breaks become spaces."""
-    text = " ".join(text.splitlines())
-    return "".join(c if any(ord(c) in known for known in _characters()) else "?" for c in text)
-
-
-@lru_cache
-def _characters() -> list[frozenset[int]]:
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    return [frozenset(get_font(findfont(FontProperties(family=[name]))).get_charmap()) for name in fonts()]
 
 
 # -- the look ---------------------------------------------------------------------------------------------------
@@ -294,7 +253,6 @@ def _styled(curves: Curves) -> list[tuple[str, tuple[np.ndarray, np.ndarray], di
 def _legend(axes: Axes, place: Literal["lower right", "upper right"]) -> None:
     handles, labels = axes.get_legend_handles_labels()
     for text in axes.legend(handles, labels, loc=place, fontsize=8).get_texts():
-        text.set_fontfamily(fonts())
         text.set_parse_math(False)
 
 
@@ -304,4 +262,5 @@ def _save(figure: Figure, path: Path) -> None:
         axes.title.set_color(INK)
         if (legend := axes.get_legend()) is not None:
             legend.get_frame().set_linewidth(0)
+    set_fonts(figure)
     figure.savefig(path, format="png", facecolor="white")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from siamclip.plotting import fonts
+
 # How long an example takes says something about the machine (the first one imports torch), nothing about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -27,3 +29,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def no_chinese_font_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which text has the fonts alone that come with matplotlib and the project."""
+    monkeypatch.setattr(fonts, "_installed", list)
+    monkeypatch.setattr(fonts, "_installed_faces", list)

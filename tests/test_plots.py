@@ -37,6 +37,7 @@ EVERY_PLOT: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.usefixtures("no_chinese_font_installed")
 @pytest.mark.parametrize("name", EVERY_PLOT)
 def test_each_plot_is_a_picture_with_ink(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.png"
@@ -80,18 +81,24 @@ def test_an_empty_history_is_refused(tmp_path: Path) -> None:
         plots.training_curves([], tmp_path / "a.png")
 
 
-def test_text_without_a_glyph_is_replaced() -> None:
-    private = "\ue123"  # of the private use area: no font has it
-    assert plots.drawable(f"a{private}b\nc") == "a?b c"
-    assert plots.drawable("AUC 0.98") == "AUC 0.98"
-
-
 def test_captions_that_cannot_be_drawn_are_left_out(tmp_path: Path) -> None:
     captions = {"none": None, "undrawable": ("\ue123.jpg", "\ue123.jpg"), "drawable": ("a.jpg", "b.jpg")}
     for name, pair in captions.items():
         plots.comparison_figure(PHOTO, PHOTO, "same", tmp_path / name, pair)
     pictures = {name: (tmp_path / name).read_bytes() for name in captions}
     assert pictures["undrawable"] == pictures["none"] != pictures["drawable"]
+
+
+@pytest.mark.usefixtures("no_chinese_font_installed")
+def test_chinese_names_of_photos_and_models_are_written(tmp_path: Path) -> None:
+    pictures = []
+    for plate in ("皖A5577W", "京A5577W"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a missing glyph is a warning of matplotlib
+            plots.roc_curve({plate: (CURVE.far, CURVE.tar)}, (0.1, 0.9), tmp_path / "roc.png")
+            plots.comparison_figure(PHOTO, PHOTO, "same", tmp_path / "figure.png", (f"{plate}.jpg", "b.jpg"))
+        pictures.append([(tmp_path / name).read_bytes() for name in ("roc.png", "figure.png")])
+    assert all(first != second for first, second in zip(*pictures, strict=True))
 
 
 def test_no_global_state_of_matplotlib_is_touched(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], file: Path) 
     """Writes a PNG: `columns` as a header, then the rows; the caller cuts a long list.
 
     Cells are 128 pixels; whatever is larger or smaller is resized with Lanczos, for enlarged pixels would look like
-    faults of the model. Text may be in any script that an installed font has; other characters are shown as their
+    faults of the model. Chinese text needs no installed font; characters that no font has are shown as their
     escapes. Raises ValueError for no rows, or a row without a cell for each column.
     """
     if not rows or any(len(row.cells) != len(columns) for row in rows):

@@ -1,14 +1,13 @@
-"""Text on pictures in whatever script it is: each character in the first installed font that has it, never a box."""
+"""Text on pictures in whatever script it is: each character in the first font that has it, never a box."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import groupby
 
 from PIL import ImageDraw, ImageFont
 
 from siamclip.errors import printable
-from siamclip.plots import fonts
+from siamclip.plotting.fonts import face_of, pillow_font
 
 _DOTS = "..."
 
@@ -47,36 +46,15 @@ def wrapped(text: str, size: int, width: int) -> list[str]:
 
 
 def shown(text: str) -> str:
-    r"""The text as one line; what is not printable or in no installed font is escaped, as in \u4eac."""
-    known = [characters for characters, _, _ in _faces()]
-    return "".join(
-        c if any(ord(c) in characters for characters in known) else c.encode("unicode_escape").decode("ascii")
-        for c in printable(text)
-    )
+    r"""The text as one line; what is not printable or in no font is escaped, as in \ue123."""
+    return "".join(c if face_of(c) else c.encode("unicode_escape").decode("ascii") for c in printable(text))
 
 
 def _runs(text: str, size: int) -> list[tuple[ImageFont.FreeTypeFont, str]]:
     """The text in pieces of one font each."""
 
-    def face(character: str) -> int:
-        return next(k for k, (characters, _, _) in enumerate(_faces()) if ord(character) in characters)
-
-    return [(_font(k, size), "".join(part)) for k, part in groupby(text, face)]
-
-
-@lru_cache
-def _faces() -> list[tuple[frozenset[int], str, int]]:
-    """Characters, file and number in the file of each family that plots write with; DejaVu comes with matplotlib."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    faces = []
-    for family in fonts():
-        path = findfont(FontProperties(family=[family]))
-        faces.append((frozenset(get_font(path).get_charmap()), str(path), int(getattr(path, "face_index", 0))))
-    return faces
-
-
-@lru_cache
-def _font(face: int, size: int) -> ImageFont.FreeTypeFont:
-    _, path, index = _faces()[face]
-    return ImageFont.truetype(path, size, index=index)
+    pieces = []
+    for face, part in groupby(text, face_of):
+        assert face is not None, "text that is drawn has been through `shown`"
+        pieces.append((pillow_font(face, size), "".join(part)))
+    return pieces

@@ -8,6 +8,7 @@ import numpy as np
 
 from siamclip.cleaning.calibrate import Proposal, Result
 from siamclip.plots import DIFFERENT, DPI, FAINT, INK, SAME, SIZE
+from siamclip.plotting.fonts import set_fonts
 
 
 def plot(proposal: Proposal, result: Result) -> bytes:
@@ -40,6 +41,7 @@ def plot(proposal: Proposal, result: Result) -> bytes:
     axes.grid(color="#eaeef2", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.legend(loc="lower left", fontsize=8)
+    set_fonts(figure)
     content = io.BytesIO()
     figure.savefig(content, format="png", facecolor="white")
     return content.getvalue()

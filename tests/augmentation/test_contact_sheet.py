@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from siamclip.augmentation import sheet_text
 from siamclip.augmentation.contact_sheet import CELL, SheetCell, SheetRow, contact_sheet
 from siamclip.augmentation.sheet_text import draw_text, shown, text_width, wrapped
-from siamclip.plots import fonts
+from siamclip.plotting import fonts
+from siamclip.plotting.fonts import Face
 
 COLOURS = [(200, 30, 30), (30, 160, 30), (30, 30, 200), (200, 180, 20), (150, 40, 160), (20, 150, 160)]
 GAP, HEADER, CAPTION = 6, 22, 20
@@ -95,25 +96,38 @@ def written(text: str, width: int = 400) -> np.ndarray:
     return np.asarray(rgb.convert("L"))
 
 
-@pytest.mark.skipif(len(fonts()) == 1, reason="no font with Chinese characters is installed")
+@pytest.mark.usefixtures("no_chinese_font_installed")
 def test_chinese_plates_are_drawn_and_differ() -> None:
-    plates = ["京A12345", "沪A12345", "粤B98765", "闽B0914D~clone"]
+    plates = ["皖A5577W", "京A12345", "沪A12345", "粤B98765", "闽B0914D~clone", "粤Z1234港"]
     assert [shown(plate) for plate in plates] == plates
     pictures = [written(plate) for plate in plates]
     assert len({picture.tobytes() for picture in pictures}) == len(plates)
     # None of the provinces is the box that a font draws for what it lacks.
-    path = sheet_text._faces()[0][1]
-    box = ImageFont.truetype(path, 12).getmask("京")
     for plate in plates:
         ((font, character),) = sheet_text._runs(plate[0], 12)
+        box = font.getmask("\ue123")
         assert bytes(font.getmask(character)) != bytes(box)
 
 
-def test_without_a_chinese_font_the_escape_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    latin = sheet_text._faces()[:1]
-    monkeypatch.setattr(sheet_text, "_faces", lambda: latin)
-    assert shown("京A12345") == "\\u4eacA12345"
-    assert (written("京A1") == written("\\u4eacA1")).all()
+@pytest.mark.usefixtures("no_chinese_font_installed")
+def test_a_sheet_of_a_chinese_plate_is_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sheet() -> bytes:
+        contact_sheet([SheetRow([SheetCell(None)], "皖A5577W + 京A12345")], ["第一张"], tmp_path / "sheet.png")
+        return (tmp_path / "sheet.png").read_bytes()
+
+    plain_machine = sheet()
+    installed = Face(str(fonts.FONT_FILE), 0, frozenset(range(0x110000)))
+    monkeypatch.setattr(fonts, "_installed_faces", lambda: [installed])
+    assert sheet() == plain_machine
+    monkeypatch.setattr(fonts, "_own_faces", lambda: [])  # and its text does come from the fonts named there
+    assert sheet() != plain_machine
+
+
+@pytest.mark.usefixtures("no_chinese_font_installed")
+def test_what_no_font_has_is_written_as_its_escape() -> None:
+    assert shown("\ue123A12345") == "\\ue123A12345"
+    assert shown("龘") == "\\u9f98"  # not among the common characters
+    assert (written("龘A1") == written("\\u9f98A1")).all()
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\x1b[31m", "\udcff\udc80", "\U0010ffff", "", "a/b.jpg + \u202e"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +20,6 @@ SPECIAL = "使领警学港澳台挂试超临电民航应急军"
 LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 MARKS = "·•・-~～_()（）、。，：；「」【】 "
 FOLDER = fonts.FONT_FILE.parent
-
-
-@pytest.fixture
-def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine on which none of CJK_FONTS is installed."""
-    caches = (fonts._installed, fonts._installed_faces)
-    monkeypatch.setattr(fonts, "CJK_FONTS", ())
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 def test_every_character_of_a_plate_has_ink_in_the_shipped_font() -> None:
@@ -69,7 +56,7 @@ def test_the_licence_is_beside_the_font_and_allows_its_name() -> None:
         assert "noto" not in names[number].lower() and "source" not in names[number].lower(), "not ours to use"
 
 
-@pytest.mark.usefixtures("nothing_installed")
+@pytest.mark.usefixtures("no_chinese_font_installed")
 def test_chinese_needs_no_installed_font() -> None:
     assert fonts.families() == [fonts.LATIN, fonts.CHINESE]
     for character in PROVINCES + SPECIAL:
@@ -87,7 +74,7 @@ def test_the_shipped_font_comes_before_installed_ones(monkeypatch: pytest.Monkey
     assert fonts.families() == [fonts.LATIN, fonts.CHINESE, "SimHei"]
 
 
-@pytest.mark.usefixtures("nothing_installed")
+@pytest.mark.usefixtures("no_chinese_font_installed")
 def test_any_text_of_a_figure_can_be_chinese(tmp_path: Path) -> None:
     pictures = []
     for plate in ("皖A5577W", "京A5577W"):

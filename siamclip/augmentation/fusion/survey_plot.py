@@ -13,6 +13,7 @@ import numpy as np
 from siamclip.augmentation.fusion.survey import Survey
 from siamclip.checkpoint import write_atomically
 from siamclip.plots import DPI, FAINT, INK, SAME, SIZE
+from siamclip.plotting.fonts import set_fonts
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,6 +58,7 @@ def plot_survey(survey: Survey, file: Path) -> None:
         f"{band.pairs:,} of {survey.pairs:,} pairs in the band, of {band.photos:,} photos", color=INK, size=11
     )
     axes.legend(frameon=False, fontsize=8)
+    set_fonts(figure)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", facecolor="white")
     write_atomically(file, picture.getvalue())
