@@ -1,10 +1,15 @@
-"""Rewrites the README option tables from config.py and the files like it: `python docs/option_table.py`."""
+"""Rewrites the tables of docs/settings.md from config.py and the files like it: `python docs/option_table.py`.
+
+In docs/settings.zh-CN.md names and defaults are made anew and the Chinese texts are kept; an option that is new there
+gets the English text, which a test asks to translate.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -31,6 +36,7 @@ SCRIPTS = {
     "augment.py train-ddpm": config_augment.AugmentTrainDdpmConfig,
 }
 FIELD = re.compile(r"^    (\w+): ")
+ROW = re.compile(r"^\| (`--\w+`) \| `[^`]*` \| (.*) \|$", re.MULTILINE)
 
 
 def comments(config_type: type) -> dict[str, str]:
@@ -72,21 +78,31 @@ def default(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def table(script: str) -> str:
-    lines = [f"| `{script}` | default | meaning |", "|---|---|---|"]
-    return "\n".join(lines + [f"| {option} | {value} | {meaning} |" for option, value, meaning in rows(script)])
+def table(script: str, heading: str, texts: Mapping[str, str] | None = None) -> str:
+    """The table under `heading`; `texts` (option -> meaning) are taken instead of the comments where there are any."""
+    lines = [heading, "|---|---|---|"]
+    for option, value, meaning in rows(script):
+        lines.append(f"| {option} | {value} | {(texts or {}).get(option, meaning)} |")
+    return "\n".join(lines)
 
 
-def rewritten(readme: str) -> str:
-    """The README with every table between `<!-- options: SCRIPT -->` and `<!-- end -->` made anew."""
-    return re.sub(
-        r"(<!-- options: (.+?) -->\n).*?(<!-- end -->)",
-        lambda match: f"{match[1]}{table(match[2])}\n{match[3]}",
-        readme,
-        flags=re.DOTALL,
-    )
+def rewritten(page: str, translated: bool = False) -> str:
+    """The page with every table between `<!-- options: SCRIPT -->` and `<!-- end -->` made anew.
 
+    `translated`: the meanings that stand there are kept.
+    """
+
+    def anew(match: re.Match[str]) -> str:
+        opening, script, old, closing = match.groups()
+        if not translated:
+            return f"{opening}{table(script, f'| `{script}` | default | meaning |')}\n{closing}"
+        return f"{opening}{table(script, f'| `{script}` | 默认值 | 含义 |', dict(ROW.findall(old)))}\n{closing}"
+
+    return re.sub(r"(<!-- options: (.+?) -->\n)(.*?)(<!-- end -->)", anew, page, flags=re.DOTALL)
+
+
+PAGES = {ROOT / "docs" / "settings.md": False, ROOT / "docs" / "settings.zh-CN.md": True}  # is it a translation?
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, is_translated in PAGES.items():
+        path.write_text(rewritten(path.read_text(encoding="utf-8"), is_translated), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Rules that hold for every file: who may import whom, how long a file may be, and what a README must name."""
+"""Rules that hold for every file: who may import whom, how long a file may be, and what must be required."""
 
 from __future__ import annotations
 
@@ -144,21 +144,3 @@ def test_every_import_is_of_a_package_that_is_required() -> None:
             # a package that is not installed here is an optional one, by its own name
             candidates = {re.sub(r"[-_.]+", "-", d).lower() for d in distributions.get(name, [name])}
             assert candidates & required, f"{named(path)} imports {name}"
-
-
-# -- README ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
-def test_the_readmes_tree_names_what_is_there(readme: str) -> None:
-    text = (ROOT / readme).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    (block,) = (part for part in blocks if part.startswith("config.py"))
-    packages = {path.parent for path in (ROOT / "siamclip").rglob("*.py")} - {ROOT / "siamclip"}
-    expected = {path.name for path in SCRIPTS + REQUIREMENTS} | {f"{path.name}/" for path in packages}
-    expected |= {f"{package}/" for package in PACKAGES}
-    assert {
-        name for name in expected if not re.search(rf"(?<![\w./-]){re.escape(name)}(?!\w)", block, re.ASCII)
-    } == set()
-    for name in re.findall(r"\b[\w-]+\.(?:py|txt)\b", block):
-        assert (ROOT / name).exists() or (ROOT / "siamclip" / name).exists(), name
