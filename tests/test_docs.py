@@ -169,7 +169,10 @@ def check_module(module: str, rest: list[str], monkeypatch: pytest.MonkeyPatch) 
             elif not word.startswith("-") and not word.endswith(".txt"):
                 assert re.search(rf"^{re.escape(word.lower())}(?![\w-])", required, re.MULTILINE), word
         return
-    if module in ("venv", "pytest"):
+    if module == "pytest":
+        assert all((ROOT / word).exists() for word in rest if word.startswith("tests"))
+        return
+    if module == "venv":
         return
     spec = importlib.util.find_spec(module)
     assert spec, module
