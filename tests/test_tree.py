@@ -144,3 +144,18 @@ def test_every_import_is_of_a_package_that_is_required() -> None:
             # a package that is not installed here is an optional one, by its own name
             candidates = {re.sub(r"[-_.]+", "-", d).lower() for d in distributions.get(name, [name])}
             assert candidates & required, f"{named(path)} imports {name}"
+
+
+# -- licences -------------------------------------------------------------------------------------------------------
+
+
+def test_the_licence_of_shipped_data_is_stated() -> None:
+    """Fonts, weights and the like: whatever in the package is not text."""
+    licences = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+    files = [path for path in (ROOT / "siamclip").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    data = [path for path in files if b"\0" in path.read_bytes()]
+    assert data
+    for path in data:
+        assert any(f"`{named(folder)}/`" in licences for folder in path.parents[:3]), named(path)
+    for folder in re.findall(r"`(siamclip/[\w/-]+/)`", licences):
+        assert (ROOT / folder).is_dir(), folder
