@@ -8,7 +8,7 @@ RUN := --checkpoint_dir $(DEMO)/checkpoints --log_dir $(DEMO)/logs --run_name de
 
 # A second `make demo` renders and trains nothing anew; after an interruption it goes on where it stopped.
 demo: .venv/.installed
-	$(BIN)/python -m siamclip.demo --out $(DEMO)/data
+	$(BIN)/python -m demo --out $(DEMO)/data
 	if [ -f $(DEMO)/checkpoints/demo/last/metadata.json ]; then \
 	  $(BIN)/python train.py $(RUN) --resume; \
 	else \
@@ -17,18 +17,18 @@ demo: .venv/.installed
 	fi
 	$(BIN)/python evaluate.py --data_dir $(DEMO)/data/vehicles --checkpoint $(DEMO)/checkpoints/demo \
 	  --cloned_pairs $(DEMO)/data/cloned_pairs.csv --out $(DEMO)/report
-	$(BIN)/python -m siamclip.demo.three_pairs --data $(DEMO)/data --checkpoint $(DEMO)/checkpoints/demo \
+	$(BIN)/python -m demo.three_pairs --data $(DEMO)/data --checkpoint $(DEMO)/checkpoints/demo \
 	  --out $(DEMO)/three_pairs.csv
 	$(BIN)/python predict.py --checkpoint $(DEMO)/checkpoints/demo --pairs $(DEMO)/three_pairs.csv \
 	  --out $(DEMO)/three_answers.csv
-	$(BIN)/python -m siamclip.demo --out $(DEMO)/more --vehicles 24 --cloned_plates 4 --seed 7
-	$(BIN)/python -m siamclip.demo.dirty --source $(DEMO)/more --out $(DEMO)/dirty
+	$(BIN)/python -m demo --out $(DEMO)/more --vehicles 24 --cloned_plates 4 --seed 7
+	$(BIN)/python -m demo.dirty.build --source $(DEMO)/more --out $(DEMO)/dirty
 	$(BIN)/python clean.py run $(DEMO)/dirty/photos --out $(DEMO)/clean --checkpoint_dir $(DEMO)/checkpoints \
 	  --orientations --set phash.orientations=true laplacian.threshold=20 wrong_label.deviations=1.5 \
 	  too_small.min_width=96 too_small.min_height=72
 	$(BIN)/python clean.py scan $(DEMO)/dirty/photos --out $(DEMO)/clean_strangers --embedder efficientnet-lite0
 	$(BIN)/python clean.py find $(DEMO)/clean_strangers --methods strangers
-	$(BIN)/python -m siamclip.demo.dirty_score --dirty $(DEMO)/dirty --run $(DEMO)/clean $(DEMO)/clean_strangers
+	$(BIN)/python -m demo.dirty.score --dirty $(DEMO)/dirty --run $(DEMO)/clean $(DEMO)/clean_strangers
 	$(BIN)/python augment.py fuse --input_dir $(DEMO)/data/vehicles --output_dir $(DEMO)/fused \
 	  --checkpoint_dir $(DEMO)/checkpoints --max_pairs 12 --max_uses 1 --steps 25 --temp_yaml $(DEMO)/temp_fusion.yaml
 	@echo "The reports: $(DEMO)/report/report.html and $(DEMO)/clean/report.html; fused photos: $(DEMO)/fused/contact_sheet.png"

@@ -26,21 +26,22 @@ from config_augment import (
     AugmentMixConfig,
     AugmentTrainDdpmConfig,
 )
-from siamclip.augmentation.catalogue import MODES
-from siamclip.bars import Bars
-from siamclip.command_line import Command, chosen_command
+from siamclip.augmentation.method_table import MODES
+from siamclip.cli.command_line import Command, chosen_command
+from siamclip.cli.progress_bars import Bars
+from siamclip.cli.setting_ranges import check
 from siamclip.errors import UserError, exit_on_user_error
-from siamclip.setting_ranges import check
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from dataset import Collection
-    from siamclip.augmentation.contracts import Denoiser, Pair
-    from siamclip.augmentation.fusion.pairs import Chosen
-    from siamclip.augmentation.fusion.run import FusionMode, FusionSummary
-    from siamclip.augmentation.output_folder import OutputFolder
+    from siamclip.augmentation.contracts import Pair
+    from siamclip.augmentation.fusion.fuse import FusionMode, FusionSummary
+    from siamclip.augmentation.output.folder import OutputFolder
+    from siamclip.augmentation.pairing.pairs import Chosen
+    from siamclip.data.collection import Collection
+    from siamclip.diffusion.denoisers.contract import Denoiser
     from siamclip.embedding.embedder import Embedder
 
 # What may differ between a run and its continuation: nothing that the images depend on. (What the embedder and the
@@ -58,8 +59,8 @@ MAY_CHANGE = frozenset(
 
 def scanned(config: AugmentFolderSettings, console: Console) -> Collection:
     """The photos of --input_dir. Raises UserError where there are none."""
-    from dataset import scan
-    from siamclip.cleaning.console import say
+    from siamclip.cli.console import say
+    from siamclip.data.collection import scan
 
     try:
         collection = scan(Path(config.input_dir))
@@ -73,7 +74,7 @@ def scanned(config: AugmentFolderSettings, console: Console) -> Collection:
 
 
 def opened_embedder(config: AugmentFolderSettings) -> Embedder:
-    from siamclip.augmentation.photo_embeddings import open_for_pairs
+    from siamclip.embedding.photo_embeddings import open_for_pairs
 
     settings: dict[str, Any] = {"device": config.device, "precision": config.precision, "batch_size": config.batch_size}
     return open_for_pairs(config.embedder, Path(config.checkpoint_dir), config.weights, **settings)
@@ -84,7 +85,7 @@ def embedded(
 ) -> tuple[np.ndarray, bool]:
     """(N, D) float32 unit vectors, and whether all photos could be read; others have rows of NaN, and are listed."""
     from siamclip.augmentation.console import say_left_out
-    from siamclip.augmentation.photo_embeddings import embed_photos
+    from siamclip.embedding.photo_embeddings import embed_photos
 
     cache = None if config.embedding_cache is None else Path(config.embedding_cache)
     with Bars(console) as bars:
@@ -102,7 +103,7 @@ def fixed(config: AugmentFolderSettings) -> dict[str, Any]:
 @contextmanager
 def going_on_later(output: OutputFolder, console: Console) -> Iterator[None]:
     """Ctrl-C: what is there, and how to go on."""
-    from siamclip.cleaning.console import say
+    from siamclip.cli.console import say
 
     try:
         yield
@@ -127,13 +128,13 @@ def originals(
 
 def fuse(config: AugmentFuseConfig, flags: Sequence[str]) -> int:
     """Fuse photos that are alike in the noise space of a diffusion model."""
-    from siamclip.augmentation.console import say_fused
-    from siamclip.augmentation.effective_settings import check_replaceable
-    from siamclip.augmentation.fusion.denoiser import open_denoiser
-    from siamclip.augmentation.fusion.squares import content_hashes, fingerprint
-    from siamclip.augmentation.output_folder import OutputFolder
-    from siamclip.augmentation.output_place import check_output_dir
-    from siamclip.cleaning.console import new_console, say
+    from siamclip.augmentation.fusion.console import say_fused
+    from siamclip.augmentation.output.folder import OutputFolder
+    from siamclip.augmentation.output.place import check_output_dir
+    from siamclip.augmentation.output.settings_file import check_replaceable
+    from siamclip.augmentation.squares import content_hashes, fingerprint
+    from siamclip.cli.console import new_console, say
+    from siamclip.diffusion.denoisers.open import open_denoiser
 
     config, modes = checked(config)
     out = Path(config.output_dir)
@@ -164,8 +165,8 @@ def fuse(config: AugmentFuseConfig, flags: Sequence[str]) -> int:
 
 def checked(config: AugmentFuseConfig) -> tuple[AugmentFuseConfig, list[FusionMode]]:
     """The effective settings, and the modes with theirs. Raises UserError for what does not go together."""
-    from siamclip.augmentation.catalogue import chosen_modes, method_arguments
-    from siamclip.augmentation.fusion.run import load_modes
+    from siamclip.augmentation.fusion.fuse import load_modes
+    from siamclip.methods import effective as effective_settings
 
     if not config.similarity_threshold < config.similarity_ceiling:
         raise UserError(
@@ -174,9 +175,8 @@ def checked(config: AugmentFuseConfig) -> tuple[AugmentFuseConfig, list[FusionMo
         )
     if config.skip >= config.steps:
         raise UserError(f"--skip {config.skip}: must be below --steps {config.steps}; with it no step is left")
-    modes = chosen_modes(config.fusion_modes)
-    targets = {mode.name: mode.target for mode in MODES.values()}
-    arguments = method_arguments(targets, config.set, "layer_selective.structure_weight=0.9")
+    modes = MODES.chosen(config.fusion_modes, "fusion_modes")
+    arguments = effective_settings(modes, MODES.parse(config.set))
     for text in config.set:
         if text.partition(".")[0].strip() not in {mode.name for mode in modes}:
             raise UserError(f"--set {text}: this mode is not among --fusion_modes; add it, or leave the setting out")
@@ -187,9 +187,9 @@ def checked(config: AugmentFuseConfig) -> tuple[AugmentFuseConfig, list[FusionMo
 
 def chosen_pairs(config: AugmentFuseConfig, collection: Collection, vectors: np.ndarray, console: Console) -> Chosen:
     """The pairs, after the table of what each threshold would give. Raises UserError for none."""
-    from siamclip.augmentation.fusion.pairs import choose_pairs
-    from siamclip.augmentation.fusion.survey_plot import survey_table
-    from siamclip.cleaning.console import say
+    from siamclip.augmentation.pairing.histogram_plot import survey_table
+    from siamclip.augmentation.pairing.pairs import choose_pairs
+    from siamclip.cli.console import say
 
     with Bars(console) as bars:
         chosen = choose_pairs(
@@ -210,10 +210,10 @@ def chosen_pairs(config: AugmentFuseConfig, collection: Collection, vectors: np.
 
 def write_what_was_chosen(config: AugmentFuseConfig, chosen: Chosen, output: OutputFolder) -> None:
     """The settings, the histogram, the table of thresholds."""
-    from siamclip.augmentation.effective_settings import write_settings
-    from siamclip.augmentation.fusion.survey_plot import THRESHOLD_COLUMNS, plot_survey, threshold_rows
-    from siamclip.checkpoint import write_atomically
-    from siamclip.cleaning.csv_table import as_csv
+    from siamclip.augmentation.output.settings_file import write_settings
+    from siamclip.augmentation.pairing.histogram_plot import THRESHOLD_COLUMNS, plot_survey, threshold_rows
+    from siamclip.files.atomic import write_atomically
+    from siamclip.files.csv_table import as_csv
 
     write_settings(Path(config.temp_yaml), config)
     with output.writing():
@@ -234,13 +234,13 @@ def fused(
     console: Console,
 ) -> FusionSummary:
     """Make what is not there yet, and the contact sheet of all."""
+    from siamclip.augmentation.fusion.fuse import Sampler, fuse_pairs
     from siamclip.augmentation.fusion.gate import Gate
     from siamclip.augmentation.fusion.noise_cache import NoiseCache
-    from siamclip.augmentation.fusion.run import Sampler, fuse_pairs
     from siamclip.augmentation.fusion.sheet import write_sheet
-    from siamclip.augmentation.fusion.squares import reader
-    from siamclip.augmentation.photo_embeddings import EvenBatches
-    from siamclip.cleaning.console import say
+    from siamclip.augmentation.squares import reader
+    from siamclip.cli.console import say
+    from siamclip.embedding.photo_embeddings import EvenBatches
 
     if output.done:
         say(console, f"{len(output.done):,} images are there already: the run goes on")
@@ -278,11 +278,11 @@ def fused(
 def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
     """Mix photos of a folder, or hide parts of them."""
     from siamclip.augmentation.console import say_left_out
-    from siamclip.augmentation.effective_settings import write_settings
     from siamclip.augmentation.mix.folder import choose_parents, content_hashes, make_mixing, mix_folder
-    from siamclip.augmentation.output_folder import OutputFolder
-    from siamclip.augmentation.output_place import check_output_dir
-    from siamclip.cleaning.console import new_console, say
+    from siamclip.augmentation.output.folder import OutputFolder
+    from siamclip.augmentation.output.place import check_output_dir
+    from siamclip.augmentation.output.settings_file import write_settings
+    from siamclip.cli.console import new_console, say
 
     mixing = make_mixing(config.method, config.set, config.image_size, config.geometry, config.seed)
     out, settings = Path(config.output_dir), fixed(config)
@@ -290,7 +290,7 @@ def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
     console = new_console()
     collection = scanned(config, console)
     vectors, all_read = None, True
-    if mixing.mixer.needs_features:
+    if "features" in mixing.mixer.needs:
         embedder = opened_embedder(config)
         say(console, f"similarity by {embedder.name}, on {embedder.device}")
         vectors, all_read = embedded(config, collection, embedder, console)
@@ -330,9 +330,9 @@ def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
 
 def train_ddpm(config: AugmentTrainDdpmConfig, flags: Sequence[str]) -> int:
     """Train a diffusion model on your own photos."""
-    from siamclip.augmentation.ddpm.run import continued, train
-    from siamclip.augmentation.ddpm.settings import DdpmSettings
-    from siamclip.augmentation.ddpm.state import saved_metadata
+    from siamclip.diffusion.training.progress.state import saved_metadata
+    from siamclip.diffusion.training.run import continued, train
+    from siamclip.diffusion.training.settings import DdpmSettings
 
     out = Path(config.out)
     saved = saved_metadata(out) if config.resume else None
@@ -346,7 +346,7 @@ def train_ddpm(config: AugmentTrainDdpmConfig, flags: Sequence[str]) -> int:
 def methods() -> int:
     """List all modes and methods with their settings."""
     from siamclip.augmentation.console import methods_table
-    from siamclip.cleaning.console import new_console
+    from siamclip.cli.console import new_console
 
     new_console().print(methods_table())
     return 0

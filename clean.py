@@ -32,21 +32,21 @@ from config_clean import (
     CleanScanConfig,
     CleanUndoConfig,
 )
-from siamclip.bars import Bars
-from siamclip.catalogue import SCORERS, chosen
+from siamclip.cleaning.method_table import METHODS, SCORERS
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.command_line import Command, chosen_command
+from siamclip.cli.command_line import Command, chosen_command
+from siamclip.cli.progress_bars import Bars
+from siamclip.cli.setting_ranges import check
 from siamclip.errors import UserError, exit_on_user_error
-from siamclip.setting_ranges import check
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
+    from siamclip.cleaning.apply.plan import Plan
     from siamclip.cleaning.contracts import Findings, Pairs, Photos
-    from siamclip.cleaning.decide import Decision
-    from siamclip.cleaning.duplicates.geometry import Verdicts
-    from siamclip.cleaning.plan import Plan
+    from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
+    from siamclip.cleaning.find.decide import Decision
     from siamclip.embedding.embedder import Embedder
 
 
@@ -58,9 +58,10 @@ FOUND_BY = frozenset(CleanFindConfig.__dataclass_fields__)  # of a run's setting
 
 def scan(config: CleanScanConfig) -> int:
     """Read every file once; only what is new or changed, if RUN was scanned before."""
-    from siamclip.cleaning.console import new_console, say, scan_lines
-    from siamclip.cleaning.quality.iqa import open_metrics
-    from siamclip.cleaning.scan import scan as scan_collection
+    from siamclip.cleaning.quality.no_reference.iqa import open_metrics
+    from siamclip.cleaning.scan.console import scan_lines
+    from siamclip.cleaning.scan.scan import scan as scan_collection
+    from siamclip.cli.console import new_console, say
 
     console, run = new_console(), RunFolder(config.out)
     archive = None if config.new_against is None else RunFolder(config.new_against)
@@ -90,7 +91,7 @@ def files_of(weights: Sequence[str]) -> dict[str, str]:
 
 def scan_embedder(config: CleanScanConfig, console: Console) -> Embedder | None:
     """The embedder of --embedder; "auto" is the newest checkpoint and, where there is none, none, which is said."""
-    from siamclip.cleaning.console import say
+    from siamclip.cli.console import say
 
     name = config.embedder
     if name == "auto":
@@ -114,17 +115,19 @@ def scan_embedder(config: CleanScanConfig, console: Console) -> Embedder | None:
 
 def find(run: RunFolder, config: CleanFindConfig) -> int:
     """Ask the methods, and propose what goes."""
-    from siamclip.cleaning.console import looking, new_console, say, say_findings
-    from siamclip.cleaning.decide import decide
-    from siamclip.cleaning.group_file import write_groups
-    from siamclip.cleaning.results import known_not_duplicates, write_results, write_settings
-    from siamclip.cleaning.run import run_methods, verified
-    from siamclip.cleaning.settings import effective, parse
-    from siamclip.cleaning.table import open_photos
+    from siamclip.cleaning.console import looking
+    from siamclip.cleaning.find.console import say_findings
+    from siamclip.cleaning.find.decide import decide
+    from siamclip.cleaning.find.groups_csv import write_groups
+    from siamclip.cleaning.find.results import known_not_duplicates, write_results, write_settings
+    from siamclip.cleaning.find.run_methods import run_methods, verified
+    from siamclip.cleaning.scan.table.photos import open_photos
+    from siamclip.cli.console import new_console, say
+    from siamclip.methods import effective
 
     console = new_console()
-    methods = chosen(config.methods)
-    settings = effective(methods, parse(config.set))
+    methods = METHODS.chosen(config.methods, "methods")
+    settings = effective(methods, METHODS.parse(config.set))
     same_identity = math.sqrt(2 - 2 * config.same_view)
     with run.lock("find"):
         photos = open_photos(run, layout=config.layout, archive=run.archive)
@@ -163,7 +166,7 @@ def find(run: RunFolder, config: CleanFindConfig) -> int:
 def leaks_of(run: RunFolder, photos: Photos, decision: Decision, config: CleanFindConfig) -> list[Findings]:
     """Copies on two sides, of the given folders or of train.py's split; the plan of repair goes to leaks.csv."""
     from siamclip.cleaning.contracts import NO_LABEL
-    from siamclip.cleaning.leaks import leaks, write_plan
+    from siamclip.cleaning.find.leaks import leaks, write_plan
 
     if config.check_split:
         from dataset import split_identities
@@ -203,9 +206,9 @@ def described(
 
 def report(run: RunFolder, config: CleanReportConfig) -> int:
     """Write RUN/report.html: what was found, to look at and to decide on."""
-    from siamclip.cleaning import report as page
-    from siamclip.cleaning.console import new_console, say
-    from siamclip.cleaning.results import report_data
+    from siamclip.cleaning.report import report as page
+    from siamclip.cleaning.report.data import report_data
+    from siamclip.cli.console import new_console, say
 
     console = new_console()
     with run.lock("report"), Bars(console) as bars:
@@ -223,9 +226,9 @@ def report(run: RunFolder, config: CleanReportConfig) -> int:
 
 def run_all(config: CleanRunConfig) -> int:
     """Scan, find and report in one go."""
-    from siamclip.cleaning.settings import parse
 
-    _ = chosen(config.methods), parse(config.set)  # mistyped names are refused before anything is read
+    # Mistyped names are refused before anything is read.
+    _ = METHODS.chosen(config.methods, "methods"), METHODS.parse(config.set)
     run = RunFolder(config.out)
     return scan(config) or find(run, config) or report(run, config)
 
@@ -235,13 +238,14 @@ def run_all(config: CleanRunConfig) -> int:
 
 def apply(run: RunFolder, config: CleanApplyConfig) -> int:
     """List what would be removed, and with --yes move it to the quarantine."""
-    from siamclip.cleaning import remembered
-    from siamclip.cleaning.apply import apply as move
-    from siamclip.cleaning.console import new_console, say, say_plan
-    from siamclip.cleaning.decisions import read_decisions
-    from siamclip.cleaning.plan import plan
-    from siamclip.cleaning.results import read_findings, read_notes
-    from siamclip.cleaning.table import open_photos
+    from siamclip.cleaning.apply.apply import apply as move
+    from siamclip.cleaning.apply.console import say_plan
+    from siamclip.cleaning.apply.decisions import read_decisions
+    from siamclip.cleaning.apply.plan import plan
+    from siamclip.cleaning.duplicates.groups import not_duplicates as remembered
+    from siamclip.cleaning.find.results import read_findings, read_notes
+    from siamclip.cleaning.scan.table.photos import open_photos
+    from siamclip.cli.console import new_console, say
 
     if config.export is not None and config.quarantine is not None:
         raise UserError("--export and --quarantine: an export moves nothing; give one of the two")
@@ -249,7 +253,8 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
     layout = read_notes(run)["layout"]
     photos = open_photos(run, layout=layout, archive=run.archive, columns=(), embeddings=False)
     decisions = None if config.decisions is None else read_decisions(Path(config.decisions))
-    methods = None if config.methods == ("all",) else {method.name for method in chosen(config.methods)}
+    wanted = METHODS.chosen(config.methods, "methods")
+    methods = None if config.methods == ("all",) else {method.name for method in wanted}
     planned = plan(read_findings(run), photos, decisions, methods)
     if decisions is not None:
         remembered.remember(run.not_duplicates, frozenset(decisions.not_duplicates))
@@ -269,9 +274,9 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
 
 def export(run: RunFolder, photos: Photos, planned: Plan, config: CleanApplyConfig, console: Console) -> int:
     """The cleaned collection, written elsewhere."""
-    from siamclip.cleaning.console import say
-    from siamclip.cleaning.export import export as write_elsewhere
-    from siamclip.cleaning.export import kept_photos
+    from siamclip.cleaning.apply.export import export as write_elsewhere
+    from siamclip.cleaning.apply.export import kept_photos
+    from siamclip.cli.console import say
 
     kept, destination = kept_photos(photos, planned.removals), Path(str(config.export))
     if not config.yes:
@@ -287,8 +292,8 @@ def export(run: RunFolder, photos: Photos, planned: Plan, config: CleanApplyConf
 
 def undo(run: RunFolder, config: CleanUndoConfig) -> int:
     """Bring back what apply moved."""
-    from siamclip.cleaning.console import new_console, say
-    from siamclip.cleaning.undo import undo as bring_back
+    from siamclip.cleaning.apply.undo import undo as bring_back
+    from siamclip.cli.console import new_console, say
 
     console = new_console()
     with Bars(console) as bars:
@@ -303,10 +308,10 @@ def undo(run: RunFolder, config: CleanUndoConfig) -> int:
 
 def calibrate(run: RunFolder, config: CleanCalibrateConfig) -> int:
     """Ask about pairs, and tell the precision and recall of every threshold."""
-    from siamclip.cleaning.calibrate_run import calibrate as ask
-    from siamclip.cleaning.console import new_console, say
-    from siamclip.cleaning.results import effective_threshold
-    from siamclip.cleaning.table import open_photos
+    from siamclip.cleaning.calibrate.session import calibrate as ask
+    from siamclip.cleaning.find.results import effective_threshold
+    from siamclip.cleaning.scan.table.photos import open_photos
+    from siamclip.cli.console import new_console, say
 
     console = new_console()
     with run.lock("calibrate"):
@@ -336,7 +341,8 @@ def calibrate(run: RunFolder, config: CleanCalibrateConfig) -> int:
 
 def methods() -> int:
     """List all methods with their settings."""
-    from siamclip.cleaning.console import methods_table, new_console
+    from siamclip.cleaning.console import methods_table
+    from siamclip.cli.console import new_console
 
     new_console().print(methods_table())
     return 0

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from siamclip import command_line
+from siamclip.cli import command_line
 
 
 @dataclass

@@ -11,9 +11,8 @@ The validation identities choose threshold and calibration; the figures are thos
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -22,11 +21,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from config import EvaluateConfig, load
-from dataset import Collection, check_usable, plate_of, scan
-from siamclip import checkpoint, plots, report
-from siamclip.bars import Bars
+from dataset import plate_of
+from siamclip.cli.progress_bars import Bars
+from siamclip.cli.setting_ranges import check
+from siamclip.cli.yaml_settings import as_yaml
+from siamclip.data.collection import Collection, check_usable, scan
+from siamclip.data.pairs import all_pairs
+from siamclip.device import reuse_large_buffers
 from siamclip.errors import UserError, exit_on_user_error
-from siamclip.evaluation.candidates import (
+from siamclip.evaluation.cloned_plates import ClonedPairs, judge_clones, pairs_by_plate, read_cloned_pairs
+from siamclip.evaluation.embedders import (
     Candidate,
     embed_all,
     named_apart,
@@ -34,28 +38,33 @@ from siamclip.evaluation.candidates import (
     open_compared,
     open_pretrained,
 )
-from siamclip.evaluation.clones import ClonedPairs, judge_clones, pairs_by_plate, read_cloned_pairs
-from siamclip.evaluation.console import print_results
-from siamclip.evaluation.draw import draw_all
-from siamclip.evaluation.figures import (
+from siamclip.evaluation.measure import (
     Decision,
-    Figure,
     Measured,
     Protocol,
     ScoredPairs,
     Side,
     measure,
-    rates_of_all_pairs,
     score,
     verification_figures,
     worst_errors,
 )
-from siamclip.evaluation.files import claim_folder, write_comparison, write_metrics, write_pairs, write_report
-from siamclip.memory import reuse_large_buffers
+from siamclip.evaluation.report import page as report
+from siamclip.evaluation.report import plots
+from siamclip.evaluation.report.console import print_results
+from siamclip.evaluation.report.files import claim_folder, write_comparison, write_metrics, write_pairs, write_report
+from siamclip.evaluation.report.plot_set import draw_all
+from siamclip.evaluation.results import (
+    Photos,
+    as_json,
+    described_clones,
+    described_decision,
+    described_pairs,
+    described_photos,
+    every_pair,
+)
 from siamclip.metrics.verification import confusion
-from siamclip.pairs import all_pairs
-from siamclip.setting_ranges import check
-from siamclip.yaml_settings import as_yaml
+from siamclip.models import checkpoint
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,7 +116,7 @@ def evaluate(config: EvaluateConfig, console: Console) -> Path:
         "side": SIDES[config.split],
         "warnings": photos.warnings,
         "photos": described_photos(photos, measured[own]),
-        "pairs": described_pairs(sides[own], config),
+        "pairs": described_pairs(sides[own], config.positive_ratio),
         "decision": described_decision(decision, protocol, metadata),
         "figures": as_json(measured[own].figures),
         "confusion": asdict(confusion(scored.distances, scored.pairs.same, decision.threshold)),
@@ -116,7 +125,7 @@ def evaluate(config: EvaluateConfig, console: Console) -> Path:
         "comparison": [
             {"name": name, "threshold": m.threshold, "figures": as_json(m.figures)} for name, m in measured.items()
         ],
-        "cloned_plates": described_clones(clones, clone_figures, config),
+        "cloned_plates": described_clones(clones, clone_figures, config.cloned_pairs is not None),
         "settings": asdict(config),
     }
     path = write_all(out, results, measured, photos.evaluated, clones, clone_distances, decision, config)
@@ -139,20 +148,6 @@ def protocol_of(config: EvaluateConfig) -> Protocol:
 
 
 # -- who is evaluated -------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Photos:
-    """The photos that are evaluated, and those that choose threshold and calibration (None: there are none)."""
-
-    evaluated: Collection
-    validation: Collection | None
-    left_out: list[tuple[str, str]]  # path, reason
-    warnings: list[str] = field(default_factory=list)  # what makes the figures less than fair, and what is missing
-
-    def files(self) -> list[Path]:
-        """Each file once, even where the two overlap."""
-        return list(dict.fromkeys([*self.evaluated.files, *(self.validation.files if self.validation else ())]))
 
 
 def load_photos(config: EvaluateConfig, metadata: dict[str, Any]) -> Photos:
@@ -251,70 +246,6 @@ def cloned_pairs(config: EvaluateConfig, evaluated: Collection) -> ClonedPairs:
 
 
 # -- what metrics.json says ---------------------------------------------------------------------------------------
-
-
-def as_json(figures: Mapping[str, Figure]) -> dict[str, dict[str, float | None]]:
-    return {name: figure.to_dict() for name, figure in figures.items()}
-
-
-def described_photos(photos: Photos, own: Measured) -> dict[str, Any]:
-    validation = photos.validation
-    return {
-        "evaluated": len(photos.evaluated),
-        "identities": len(photos.evaluated.identities),
-        "validation": len(validation) if validation else 0,
-        "validation_identities": len(validation.identities) if validation else 0,
-        "alone_in_their_identity": own.lone_photos,
-        "left_out": dict(Counter(reason for _, reason in photos.left_out).most_common()),
-        "files_left_out": [{"path": path, "reason": reason} for path, reason in photos.left_out],
-    }
-
-
-def described_pairs(side: Side, config: EvaluateConfig) -> dict[str, Any]:
-    same = int(np.count_nonzero(side.pairs.same))
-    different = len(side.pairs) - same
-    existing = len(side.labels) * (len(side.labels) - 1) // 2 - same
-    return {
-        "same": same,
-        "different": different,
-        "different_existing": existing,
-        "positive_ratio": config.positive_ratio,
-    }
-
-
-def described_decision(decision: Decision, protocol: Protocol, metadata: dict[str, Any]) -> dict[str, Any]:
-    chosen = decision.chosen_on == "validation"
-    return {
-        "threshold": decision.threshold,
-        "rule": protocol.rule if chosen else metadata["threshold"].get("rule"),
-        "target_far": protocol.target_far if chosen else metadata["threshold"].get("target_far"),
-        "chosen_on": decision.chosen_on,
-        "calibration": decision.calibration.to_dict(),
-    }
-
-
-def every_pair(side: Side, threshold: float) -> dict[str, float | int] | None:
-    """Rates over all pairs, where those that are listed are a sample."""
-    total = len(side.labels) * (len(side.labels) - 1) // 2
-    return rates_of_all_pairs(side.embeddings, side.labels, threshold) if len(side.pairs) < total else None
-
-
-def described_clones(
-    clones: ClonedPairs, figures: Mapping[str, Figure], config: EvaluateConfig
-) -> dict[str, Any] | None:
-    if not len(clones) and config.cloned_pairs is None:
-        return None
-    return {
-        "source": clones.source,
-        "pairs": len(clones),
-        "clones": int(np.count_nonzero(~clones.pairs.same)),
-        "same": int(np.count_nonzero(clones.pairs.same)),
-        "plates": len(np.unique(clones.plates)),
-        "figures": as_json(figures),
-        "outside": clones.outside,
-        "missing": clones.missing,
-        "one_folder": clones.one_folder,
-    }
 
 
 # -- what is written and shown ------------------------------------------------------------------------------------

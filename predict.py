@@ -27,21 +27,31 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 import numpy as np
 
 from config import PredictConfig, TrainConfig, load
-from siamclip.answers import answer_fields, as_json, basis_fields, basis_lines, pair_lines, percent, progress, row_line
-from siamclip.errors import UserError, exit_on_user_error, printable
-from siamclip.image import IMAGE_EXTENSIONS, ImageError, decode, probe
-from siamclip.judge import Comparison, Judge, judge_of_checkpoint
-from siamclip.memory import reuse_large_buffers
-from siamclip.pair_table import PairTable, replacing
-from siamclip.photo_folder import photos_below
-from siamclip.setting_ranges import check
+from siamclip.cli.setting_ranges import check
+from siamclip.data.image.decode import IMAGE_EXTENSIONS, decode, probe
+from siamclip.data.walk import photos_below
+from siamclip.device import reuse_large_buffers
+from siamclip.errors import ImageError, UserError, exit_on_user_error, printable
+from siamclip.files.atomic import replacing
+from siamclip.prediction.decision import Comparison, Judge, judge_of_checkpoint
+from siamclip.prediction.formatting import (
+    answer_fields,
+    as_json,
+    basis_fields,
+    basis_lines,
+    pair_lines,
+    percent,
+    progress,
+    row_line,
+)
+from siamclip.prediction.pair_table import PairTable
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from siamclip.embedding.embedder import Embedder
     from siamclip.embedding.store import EmbeddingStore
-    from siamclip.model import SiameseEncoder
+    from siamclip.models.encoder import SiameseEncoder
 
 Photo: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
 LISTED = 20  # pairs of a CSV that are printed as well as written
@@ -102,7 +112,7 @@ class ImageSimilarityPredictor:
 
         name = os.fspath(checkpoint)
         if name == "none":
-            from siamclip.model import create
+            from siamclip.models.encoder import create
 
             if threshold is None:
                 self.judge = Judge(TrainConfig.threshold, "fixed, not chosen on any data", None, doubt_below)
@@ -220,13 +230,13 @@ class ImageSimilarityPredictor:
 def _embed(
     embedder: Embedder, photos: Sequence[Photo], store: EmbeddingStore
 ) -> tuple[np.ndarray, dict[int, ImageError]]:
-    from siamclip.embedding.distinct import embed_distinct
+    from siamclip.embedding.unique_photos import embed_distinct
 
     return embed_distinct(embedder, photos, store)
 
 
 def _load_checkpoint(name: str, root: Path) -> tuple[SiameseEncoder, dict[str, Any]]:
-    from siamclip.checkpoint import find, load_encoder
+    from siamclip.models.checkpoint import find, load_encoder
 
     try:
         folder = find(name, root)
@@ -300,7 +310,7 @@ def compare_two(config: PredictConfig) -> None:
     else:
         print(pair_lines(judge, comparison), basis_lines(judge, model), sep="\n")
     if config.figure is not None:
-        from siamclip.plots import comparison_figure
+        from siamclip.prediction.figure import comparison_figure
 
         title = f"{judge.answer(comparison)}: distance {comparison.distance:.3f}, threshold {judge.threshold:.3f}"
         names = (Path(image1).name, Path(image2).name)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 
 from config import TrainConfig, load
-from siamclip.command_line import resumed
+from siamclip.cli.command_line import resumed
+from siamclip.cli.setting_ranges import check
 from siamclip.errors import UserError, exit_on_user_error, printable
-from siamclip.setting_ranges import check
 
 if __name__ == "__main__":  # --help and mistyped flags are answered before torch takes its seconds to load
     with exit_on_user_error():
@@ -31,32 +31,30 @@ import torch
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
 
-from dataset import SPLITS, check_usable, data_notes, data_table, load_augmented, load_splits
-from siamclip import checkpoint
-from siamclip.augmentation.batch_mixing import make_mixing
+from dataset import SPLITS, data_notes, data_table, load_augmented, load_splits
 from siamclip.augmentation.mix.features import mixed_inside
-from siamclip.augmentation.online import OnlineAugmentation
-from siamclip.embedding.embedder import choose_device, choose_precision, embed_loaded, encode
-from siamclip.losses import make_loss, takes_soft_labels
-from siamclip.memory import reuse_large_buffers
-from siamclip.model import checkpoint_gradients, create, freeze
-from siamclip.optimisation import (
-    learning_rate_factor,
-    make_accelerator,
-    make_optimizer,
-    parameter_groups,
-    proxy_groups,
-)
-from siamclip.pairs import Batch, fixed_pairs
-from siamclip.photos import PhotoLoader
-from siamclip.plates import masked_reader
-from siamclip.progress import TrainingProgress, epoch_line, final_table, warnings, weights_line
-from siamclip.run_checkpoints import RunCheckpoints
-from siamclip.runlog import Row, RunLog
-from siamclip.training_photos import TrainingPhotos
-from siamclip.training_state import TrainingState, photos_fingerprint, saved_metadata
-from siamclip.validation import Validation, validate
-from siamclip.yaml_settings import as_yaml
+from siamclip.cli.yaml_settings import as_yaml
+from siamclip.data.collection import check_usable
+from siamclip.data.image.plate_masking import masked_reader
+from siamclip.data.loader import PhotoLoader
+from siamclip.data.pairs import fixed_pairs
+from siamclip.device import choose_device, make_accelerator, reuse_large_buffers
+from siamclip.embedding.embedder import choose_precision, embed_loaded, encode
+from siamclip.learning_rate import learning_rate_factor
+from siamclip.models import checkpoint
+from siamclip.models.encoder import create
+from siamclip.models.layers import checkpoint_gradients, freeze
+from siamclip.training.images.mixing import make_mixing
+from siamclip.training.images.training_set import TrainingPhotos
+from siamclip.training.images.transforms import OnlineAugmentation
+from siamclip.training.losses import make_loss, takes_soft_labels
+from siamclip.training.optimisation import make_optimizer, parameter_groups, proxy_groups
+from siamclip.training.run.checkpoints import RunCheckpoints
+from siamclip.training.run.log import Row, RunLog
+from siamclip.training.run.progress import TrainingProgress, epoch_line, final_table, warnings, weights_line
+from siamclip.training.run.state import TrainingState, photos_fingerprint, saved_metadata
+from siamclip.training.sampling import Batch
+from siamclip.training.validation import Validation, validate
 
 
 class Training:

@@ -105,8 +105,8 @@ def run(variant: str, seed: int, options: argparse.Namespace) -> None:
         return
     import train
     from dataset import load_splits
-    from siamclip.checkpoint import load_encoder
     from siamclip.embedding.embedder import Embedder
+    from siamclip.models.checkpoint import load_encoder
 
     config = replace(training(options, seed), run_name=result.stem, **VARIANTS[variant])
     if variant.startswith("fusion"):
@@ -192,10 +192,10 @@ def compared(
     runs: list[tuple[np.ndarray, np.ndarray]], basis: list[tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, tuple[float, float, float]]:
     """Mean over seeds of AUC and EER, and of their differences to the basis: (value, low, high), 95%."""
+    from siamclip.data.pairs import all_pairs
     from siamclip.metrics.bootstrap import identity_bootstrap
     from siamclip.metrics.pairs import pair_distances
     from siamclip.metrics.verification import SortedPairs
-    from siamclip.pairs import all_pairs
 
     labels = runs[0][1]
     pairs = all_pairs(labels, 100_000, seed=0)

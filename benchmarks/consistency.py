@@ -22,10 +22,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from siamclip.catalogue import METHODS, load_target
 from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.method_table import METHODS
+from siamclip.data.image.decode import IMAGE_EXTENSIONS
 from siamclip.errors import UserError, exit_on_user_error
-from siamclip.image import IMAGE_EXTENSIONS
+from siamclip.methods import load_target
 
 STRANGER_METHODS = ("knn", "kmeans", "dbscan")
 SECOND_SHARES = ((4, 4), (5, 3), (6, 2), (7, 1))  # photos of the first and of the second vehicle
@@ -69,9 +70,9 @@ def main() -> None:
 
 
 def embedded(root: Path, name: str, arguments: argparse.Namespace) -> Collection:
-    from siamclip.embedding.distinct import embed_distinct
     from siamclip.embedding.embedder import open_embedder
     from siamclip.embedding.store import EmbeddingStore
+    from siamclip.embedding.unique_photos import embed_distinct
 
     files = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_EXTENSIONS)
     if not files:

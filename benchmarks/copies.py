@@ -22,13 +22,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from siamclip.catalogue import METHODS, load_target, settings_of
+from demo.dirty.defects import COPIES, jpeg
 from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.demo.defects import COPIES, jpeg
-from siamclip.errors import exit_on_user_error
-from siamclip.image import ImageError, decode
-from siamclip.photo_folder import photos_below
+from siamclip.data.image.decode import decode
+from siamclip.data.walk import photos_below
+from siamclip.errors import ImageError, exit_on_user_error
+from siamclip.methods import load_target
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,8 +69,8 @@ def main() -> None:
 
 
 def scanned(folder: Path, run: Path, embedder: Embedder) -> Photos:
-    from siamclip.cleaning.scan import scan
-    from siamclip.cleaning.table import open_photos
+    from siamclip.cleaning.scan.scan import scan
+    from siamclip.cleaning.scan.table.photos import open_photos
 
     scan(
         folder,
@@ -147,7 +148,7 @@ def _distances(photos: Photos, name: str, rows: np.ndarray, columns: np.ndarray)
 
 def _threshold(name: str) -> float:
     method = name.removesuffix("8")
-    value = float(settings_of(method)["threshold"].default)
+    value = float(METHODS[method].settings()["threshold"].default)
     return float(np.sqrt(2 - 2 * value)) if method == "semantic" else value
 
 
@@ -168,7 +169,7 @@ def of_groups(photos: Photos, path: Path) -> Table:
     true = same & readable[:, None] & readable[None] & np.tri(len(photos), k=-1, dtype=bool).T
     table = Table("method", "pairs reported", "right", "precision", "recall", title=f"{true.sum()} pairs of copies")
     for method in [method for method in METHODS.values() if method.family == "duplicates"]:
-        turns = {"orientations": True} if "orientations" in settings_of(method.name) else {}
+        turns = {"orientations": True} if "orientations" in method.settings() else {}
         for settings in [{}, turns] if turns else [{}]:
             pairs: Pairs = load_target(method.target)(photos, **settings)
             right = int(same[pairs.first, pairs.second].sum())

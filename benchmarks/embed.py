@@ -21,8 +21,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from siamclip.data.image.decode import IMAGE_EXTENSIONS
 from siamclip.errors import UserError, exit_on_user_error
-from siamclip.image import IMAGE_EXTENSIONS
 
 WARM_UP = 16  # photos before the clock starts: threads, allocations and kernels are then there
 
@@ -108,7 +108,7 @@ def _measured(embed: Any, files: list[Path]) -> dict[str, float]:
 
 def ours(files: list[Path], arguments: argparse.Namespace) -> dict[str, Any]:
     from siamclip.embedding.embedder import Embedder
-    from siamclip.model import create
+    from siamclip.models.encoder import create
 
     encoder = create("ViT-B/32", "random")
     embedder = Embedder(encoder, None, "cpu", arguments.precision, arguments.batch_size, arguments.workers)
@@ -159,7 +159,7 @@ def agreement(files: list[Path], arguments: argparse.Namespace) -> dict[str, Any
 
     from siamclip.embedding.embedder import Embedder
     from siamclip.metrics.collapse import mean_random_cosine
-    from siamclip.model import create
+    from siamclip.models.encoder import create
 
     found = {}
     for model, weights in (("ViT-B/32", arguments.weights), ("efficientnet-lite0", None)):

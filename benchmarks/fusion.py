@@ -27,16 +27,18 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from siamclip.augmentation.catalogue import MODES, method_arguments
-from siamclip.augmentation.contracts import Denoiser, MadeImage, Pair
-from siamclip.augmentation.fusion.denoiser import open_denoiser
+from siamclip.augmentation.contracts import MadeImage, Pair
+from siamclip.augmentation.fusion.fuse import FusionMode, Sampler, fuse_pairs, load_modes
 from siamclip.augmentation.fusion.noise_cache import NoiseCache, seed_of
-from siamclip.augmentation.fusion.run import FusionMode, Sampler, fuse_pairs, load_modes
-from siamclip.augmentation.fusion.schedule import Schedule, posterior_mean
-from siamclip.embedding.embedder import choose_device
+from siamclip.augmentation.method_table import MODES
+from siamclip.data.image.decode import IMAGE_EXTENSIONS
+from siamclip.data.image.preprocess import Preprocessing
+from siamclip.device import choose_device
+from siamclip.diffusion.denoisers.contract import Denoiser
+from siamclip.diffusion.denoisers.open import open_denoiser
+from siamclip.diffusion.schedule import Schedule, posterior_mean
 from siamclip.errors import UserError, exit_on_user_error
-from siamclip.image import IMAGE_EXTENSIONS
-from siamclip.preprocess import Preprocessing
+from siamclip.methods import effective
 
 PAIR_COUNTS = (50, 500)
 MEMORY_STEPS = 10
@@ -123,7 +125,7 @@ def product(
 
 @torch.inference_mode()
 def plain_loop(photos: Images, pairs: list[Pair], model: str, sampler: Sampler, device: torch.device) -> Images:
-    from siamclip.augmentation.fusion.denoiser import find_model
+    from siamclip.diffusion.denoisers.open import find_model
 
     folder = find_model(model)
     network = _plain_network(folder, device)
@@ -195,7 +197,7 @@ def _plain_blend(mode: str, first: torch.Tensor, second: torch.Tensor, ratio: fl
 
 
 def _render(folder: Path, number: int) -> Path:
-    from siamclip.demo.build import build_demo
+    from demo.build import build_demo
 
     return build_demo(
         folder / "demo", vehicles=number, sightings=1, cloned_plates=0, size=128, seed=11, workers=1
@@ -243,8 +245,7 @@ def _peak_memory(denoiser: Denoiser, device: torch.device, number: int, steps: i
 
 def _settings() -> dict[str, dict[str, object]]:
     """As they are, but for feature_selective: entry by entry, as the loop has it."""
-    targets = {mode.name: mode.target for mode in MODES.values()}
-    return method_arguments(targets, ("feature_selective.window=1",), "")
+    return effective(MODES.values(), MODES.parse(("feature_selective.window=1",)))
 
 
 def _content(photo: np.ndarray) -> str:

@@ -74,7 +74,7 @@ def report(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from siamclip.augmentation.output_folder import read_manifest
+    from siamclip.augmentation.output.folder import read_manifest
 
     gate = float(options.similarity_threshold)
     table = Table(
@@ -110,9 +110,9 @@ def report(options: argparse.Namespace) -> None:
 
 def features(files: list[Path], photos: bool = False) -> np.ndarray:
     """(N, D) unit features of the files; photos are first made as small as the images are."""
+    from siamclip.data.image.preprocess import Preprocessing
     from siamclip.embedding.embedder import Embedder
-    from siamclip.model import create
-    from siamclip.preprocess import Preprocessing
+    from siamclip.models.encoder import create
 
     embedder = Embedder(create("efficientnet-lite0"))
     if photos:

@@ -171,7 +171,7 @@ def _peak_mb() -> float:
 
 
 def ours() -> Callable[[np.ndarray, int], Pairs]:
-    from siamclip.cleaning.duplicates.hash_search import pairs_within
+    from siamclip.cleaning.duplicates.hashing.hash_search import pairs_within
 
     return lambda hashes, threshold: pairs_within(hashes, threshold)[:2]
 

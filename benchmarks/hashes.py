@@ -42,8 +42,8 @@ def _from_pixels(files: list[Path]) -> None:
     from PIL import Image
 
     from siamclip.cleaning.decoded import Decoded
-    from siamclip.cleaning.duplicates.hashes import perceptual, perceptual16
-    from siamclip.image import decode_with_header
+    from siamclip.cleaning.duplicates.hashing.hashes import perceptual, perceptual16
+    from siamclip.data.image.decode import decode_with_header
 
     opened = [decode_with_header(file) for file in files]
     images = [Image.fromarray(rgb) for rgb, _ in opened]

@@ -79,12 +79,12 @@ def measure(name: str, config: TrainConfig) -> dict[str, float]:
     """Test AUC, EER and TAR at FAR 0.01 of a step's best checkpoint, and the minutes that its training took."""
     import train
     from dataset import load_splits
-    from siamclip.checkpoint import load_encoder
+    from siamclip.data.pairs import all_pairs
     from siamclip.embedding.embedder import Embedder
     from siamclip.metrics.pairs import pair_distances
     from siamclip.metrics.verification import summary
-    from siamclip.model import create
-    from siamclip.pairs import all_pairs
+    from siamclip.models.checkpoint import load_encoder
+    from siamclip.models.encoder import create
 
     started = time.perf_counter()
     if name == "frozen":

@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from siamclip.catalogue import METHODS, SCORERS
+from siamclip.cleaning.method_table import METHODS, SCORERS
 from siamclip.errors import UserError, exit_on_user_error
 
 PROCESSES = 2
@@ -90,10 +90,10 @@ def main() -> None:
 
 def _scan(photos: Path, scorers: tuple[str, ...], methods: tuple[str, ...]) -> float:
     """Photos a second, of a scan into an empty run and of the methods on it."""
-    from siamclip.cleaning.run import run_methods
+    from siamclip.cleaning.find.run_methods import run_methods
     from siamclip.cleaning.run_folder import RunFolder
-    from siamclip.cleaning.scan import scan
-    from siamclip.cleaning.table import open_photos
+    from siamclip.cleaning.scan.scan import scan
+    from siamclip.cleaning.scan.table.photos import open_photos
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

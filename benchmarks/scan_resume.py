@@ -65,8 +65,8 @@ def main() -> None:
 def _scan(data: Path, run: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     import dataclasses
 
-    from siamclip.catalogue import SCORERS
-    from siamclip.cleaning.scan import scan
+    from siamclip.cleaning.method_table import SCORERS
+    from siamclip.cleaning.scan.scan import scan
 
     names = [name for name, scorer in SCORERS.items() if scorer.default]
     chosen = arguments.scorers.split(",") if arguments.scorers else names

@@ -37,8 +37,8 @@ def main() -> None:
 
     from benchmarks.machine import machine
     from benchmarks.photos import render_photos
-    from dataset import scan
-    from siamclip.pairs import Batch, draw_pairs
+    from siamclip.data.collection import scan
+    from siamclip.training.sampling import Batch, draw_pairs
 
     with tempfile.TemporaryDirectory() as folder:
         if arguments.data_dir is None:
@@ -73,8 +73,8 @@ def plain_epoch(files: list[Path], batches: list, arguments: argparse.Namespace)
     import torch
     from PIL import Image
 
-    from siamclip.losses import contrastive_loss
-    from siamclip.model import create
+    from siamclip.models.encoder import create
+    from siamclip.training.losses import contrastive_loss
 
     encoder = create(arguments.model, arguments.weights, arguments.image_size)
     encoder.to(memory_format=torch.contiguous_format)
@@ -105,12 +105,12 @@ def our_epochs(
     """Seconds of the last and of the first epoch, and the last's mean loss, with what train.py is made of."""
     import torch
 
+    from siamclip.data.loader import PhotoLoader
     from siamclip.embedding.embedder import choose_precision
-    from siamclip.losses import make_loss
-    from siamclip.model import create
-    from siamclip.optimisation import make_optimizer, parameter_groups
-    from siamclip.pairs import Batch
-    from siamclip.photos import PhotoLoader
+    from siamclip.models.encoder import create
+    from siamclip.training.losses import make_loss
+    from siamclip.training.optimisation import make_optimizer, parameter_groups
+    from siamclip.training.sampling import Batch
 
     encoder = create(arguments.model, arguments.weights, arguments.image_size).train()
     encoder.compute_dtype = choose_precision("auto", torch.device("cpu"), encoder)

@@ -1,4 +1,4 @@
-"""Rewrites the method list of docs/cleaning.md from the catalogue: `python docs/method_table.py`.
+"""Rewrites the method list of docs/cleaning.md from the method table: `python docs/method_table.py`.
 
 In docs/cleaning.zh-CN.md the Chinese texts are kept; a method that is new there gets the English text, which a test
 asks to translate.
@@ -14,7 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script: the package lies one folder up
 
-from siamclip.catalogue import METHODS, settings_of  # noqa: E402
+from siamclip.cleaning.method_table import METHODS  # noqa: E402
+from siamclip.methods import shown  # noqa: E402
 
 ROW = re.compile(r"^\| `(\w+)` \| \w+ \| (.*?) \|", re.MULTILINE)
 HEADING = "| method | family | looks for | by default | settings |"
@@ -25,19 +26,11 @@ def rows(heading: str, yes_no: tuple[str, str], texts: Mapping[str, str]) -> lis
     """A line a method: name, family, its entry in `texts` or what it sees, whether it runs by default, settings."""
     lines = [heading, "|---|---|---|---|---|"]
     for method in METHODS.values():
-        settings = ", ".join(f"`{name}={shown(value.default)}`" for name, value in settings_of(method.name).items())
+        settings = ", ".join(f"`{name}={shown(value.default)}`" for name, value in method.settings().items())
         default = yes_no[0] if method.default else yes_no[1]
-        sees = texts.get(method.name, method.sees)
+        sees = texts.get(method.name, method.does)
         lines.append(f"| `{method.name}` | {method.family} | {sees} | {default} | {settings} |")
     return lines
-
-
-def shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, tuple):
-        return ",".join(value) or "none"
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def rewritten(page: str, translated: bool = False) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from siamclip.augmentation.contracts import MadeImage
-from siamclip.augmentation.manifest import write_manifest
-from siamclip.augmentation.output_place import MARKER
+from siamclip.augmentation.output.manifest import write_manifest
+from siamclip.files.markers import MARKER
 
 
 def blend(first: str, second: str, share: float = 0.5, rejected: str = "", suffix: str = "") -> MadeImage:

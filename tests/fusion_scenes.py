@@ -12,7 +12,7 @@ from PIL import Image
 
 import augment
 from siamclip.augmentation.contracts import MadeImage
-from siamclip.augmentation.output_folder import read_manifest
+from siamclip.augmentation.output.folder import read_manifest
 from siamclip.errors import exit_on_user_error
 from tests.augmentation.fusion.tiny_models import save_pipeline
 from tests.hostile import UNREADABLE

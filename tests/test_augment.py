@@ -20,10 +20,10 @@ from PIL import Image
 import augment
 from config import load
 from config_augment import AugmentFuseConfig
-from siamclip.augmentation.catalogue import MIXERS, MODES
-from siamclip.augmentation.effective_settings import FIRST_LINE
-from siamclip.augmentation.output_folder import read_manifest
-from siamclip.image import decode
+from siamclip.augmentation.method_table import MIXERS, MODES
+from siamclip.augmentation.output.folder import read_manifest
+from siamclip.augmentation.output.settings_file import FIRST_LINE
+from siamclip.data.image.decode import decode
 from tests.fusion_scenes import WITHIN, Scene, flags, hashed, make_scene, outcome, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -183,7 +183,7 @@ def test_a_second_run_makes_nothing_again(scene: Scene, tmp_path: Path, capsys: 
 KILLED = """
 import os, signal, sys
 import augment
-from siamclip.augmentation.output_journal import OutputJournal
+from siamclip.augmentation.output.journal import OutputJournal
 
 real, left = OutputJournal.append, int(sys.argv[1])
 
@@ -224,7 +224,7 @@ def test_kill_9_and_the_same_command_gives_what_an_undisturbed_run_gives(scene: 
 def test_ctrl_c_leaves_a_manifest_and_says_how_to_go_on(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from siamclip.augmentation.output_folder import OutputFolder
+    from siamclip.augmentation.output.folder import OutputFolder
 
     real = OutputFolder.write
 

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 import clean
-from siamclip.catalogue import METHODS
-from siamclip.demo.defects import jpeg
+from demo.dirty.defects import jpeg
+from siamclip.cleaning.method_table import METHODS
 from siamclip.errors import UserError
 from tests.hostile import READABLE, UNREADABLE
 

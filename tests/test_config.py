@@ -24,10 +24,10 @@ from config import (
     recipe_settings,
 )
 from config_augment import AugmentFuseConfig, AugmentMixConfig, AugmentTrainDdpmConfig
-from siamclip.command_line import MAY_CHANGE_ON_RESUME, resumed
+from siamclip.cli.command_line import MAY_CHANGE_ON_RESUME, resumed
+from siamclip.cli.setting_ranges import RANGES, check
+from siamclip.cli.yaml_settings import as_yaml
 from siamclip.errors import UserError
-from siamclip.setting_ranges import RANGES, check
-from siamclip.yaml_settings import as_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG_OF = {"train.py": TrainConfig, "evaluate.py": EvaluateConfig, "predict.py": PredictConfig}

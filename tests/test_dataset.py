@@ -13,21 +13,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from config import TrainConfig
-from dataset import (
-    Collection,
-    Skipped,
-    byte_identical,
-    check_usable,
-    data_notes,
-    data_table,
-    load_splits,
-    plate_of,
-    scan,
-    split_identities,
-    split_position,
-)
+from dataset import byte_identical, data_notes, data_table, load_splits, plate_of, split_identities, split_position
+from siamclip.data.collection import Collection, Skipped, check_usable, scan
+from siamclip.data.image.decode import IMAGE_EXTENSIONS
 from siamclip.errors import UserError
-from siamclip.image import IMAGE_EXTENSIONS
 from tests.hostile import READABLE, UNREADABLE, encoded, smooth_rgb
 
 PNG = encoded(smooth_rgb(), "PNG")

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import TrainConfig
-from dataset import Collection, data_notes, joined_plates, load_splits, split_identities, split_position
+from dataset import data_notes, joined_plates, load_splits, split_identities, split_position
+from siamclip.data.collection import Collection
 from siamclip.errors import UserError
 from tests.hostile import encoded, smooth_rgb
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.errors import UserError, exit_on_user_error, printable, suggestion
-from siamclip.image import ImageError
+from siamclip.errors import ImageError, UserError, exit_on_user_error, printable, suggestion
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ from rich.console import Console
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from config import EvaluateConfig, TrainConfig
-from dataset import scan
 from evaluate import cloned_pairs, evaluate, load_photos, protocol_of
-from siamclip import checkpoint
+from siamclip.data.collection import scan
 from siamclip.embedding.embedder import open_embedder
 from siamclip.errors import UserError
-from siamclip.model import create
+from siamclip.models import checkpoint
+from siamclip.models.encoder import create
 
 TRAIN, VAL = ["a", "b"], ["c", "d", "e"]
 TEST = ["京A12345", "京A12345~2", "<script>alert(1)<", "🚗 one", "line\nbreak"]

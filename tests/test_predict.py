@@ -20,11 +20,11 @@ from PIL import Image
 
 from config import PredictConfig
 from predict import Comparison, ImageSimilarityPredictor, chosen_mode, main
-from siamclip.checkpoint import METADATA, load_encoder, save
-from siamclip.errors import UserError
-from siamclip.image import ImageError, decode
+from siamclip.data.image.decode import decode
+from siamclip.errors import ImageError, UserError
 from siamclip.metrics.calibration import calibration_from_dict, fit_calibration
-from siamclip.model import create
+from siamclip.models.checkpoint import METADATA, load_encoder, save
+from siamclip.models.encoder import create
 from tests.hostile import UNREADABLE
 
 ROOT = Path(__file__).parents[1]

@@ -22,12 +22,13 @@ from torch import nn
 import train
 from config import TrainConfig
 from dataset import load_splits
-from siamclip import checkpoint
+from siamclip.data.pairs import fixed_pairs
 from siamclip.embedding.embedder import Embedder
 from siamclip.errors import UserError
-from siamclip.model import SiameseEncoder, create, layer_of
-from siamclip.optimisation import ALPHAS
-from siamclip.pairs import fixed_pairs
+from siamclip.models import checkpoint
+from siamclip.models.encoder import SiameseEncoder, create
+from siamclip.models.layers import layer_of
+from siamclip.training.optimisation import ALPHAS
 from tests.training_runs import noisy_squares, settings, start, weights
 
 ROOT = Path(__file__).resolve().parents[1]

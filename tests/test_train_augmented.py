@@ -15,14 +15,15 @@ import torch
 
 import train
 from config import TrainConfig
-from dataset import load_augmented, load_splits, scan
-from siamclip import checkpoint
-from siamclip.augmentation.batch_mixing import make_mixing
-from siamclip.augmentation.catalogue import MIXERS
-from siamclip.augmentation.for_training import HELD_OUT
+from dataset import load_augmented, load_splits
+from siamclip.augmentation.method_table import MIXERS
+from siamclip.data.collection import scan
+from siamclip.data.pairs import Pairs
 from siamclip.errors import UserError
-from siamclip.losses import ContrastiveLoss, LossValue
-from siamclip.pairs import Pairs
+from siamclip.models import checkpoint
+from siamclip.training.images.augmented_images import HELD_OUT
+from siamclip.training.images.mixing import make_mixing
+from siamclip.training.losses import ContrastiveLoss, LossValue
 from tests.augmented_folders import augmented_folder, blend
 from tests.training_runs import noisy_squares, settings
 

@@ -12,7 +12,7 @@ import torch
 
 from config import TrainConfig
 from dataset import load_splits
-from siamclip import checkpoint
+from siamclip.models import checkpoint
 from tests.augmented_folders import augmented_folder, blend
 from tests.training_runs import noisy_squares, settings, start, weights
 

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path for path in ROOT.glob("*.py"))
-PACKAGES = ("siamclip", "benchmarks", "tests")
+PACKAGES = ("siamclip", "demo", "benchmarks", "tests")
 SOURCES = SCRIPTS + sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LIBRARY = sorted((ROOT / "siamclip").rglob("*.py"))
 LONGEST_FILE, LONGEST_FUNCTION = 400, 80

@@ -16,11 +16,12 @@ from PIL import Image
 
 import train
 from config import TrainConfig
-from siamclip import checkpoint, training_state
+from siamclip.models import checkpoint
+from siamclip.training.run import state as training_state
 
 # The server imports torch once; its children start at once, without the threads of this process.
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["train", "torch.utils.tensorboard", "siamclip.plots", __name__])
+SERVER.set_forkserver_preload(["train", "torch.utils.tensorboard", "siamclip.evaluation.report.plots", __name__])
 
 
 def noisy_squares(root: Path, identities: int = 12, photos: int = 4, side: int = 64) -> Path:

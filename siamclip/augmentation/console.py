@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from siamclip.augmentation.catalogue import MIXERS, MODES, settings_of
 from siamclip.augmentation.contracts import MadeImage
-from siamclip.augmentation.output_folder import OutputFolder
-from siamclip.cleaning.console import say
-from siamclip.errors import printable
-from siamclip.progress import duration
-
-if TYPE_CHECKING:
-    from siamclip.augmentation.fusion.run import FusionSummary
+from siamclip.augmentation.method_table import MIXERS, MODES
+from siamclip.cli.console import say
+from siamclip.methods import shown
 
 _SHOWN = 10  # names in a list
 
@@ -26,13 +19,10 @@ _SHOWN = 10  # names in a list
 def methods_table() -> Table:
     """All modes of `fuse` and methods of `mix` with their settings."""
     table = Table("command", Column("method", no_wrap=True), "gives", Column("settings", no_wrap=True))
-    rows = [("fuse", mode.name, mode.gives, mode.target) for mode in MODES.values()]
-    rows += [("mix", mixer.name, mixer.gives, mixer.target) for mixer in MIXERS.values()]
-    shown = ""
-    for command, name, gives, target in rows:
-        settings = "\n".join(f"{key}={_shown(parameter)}" for key, parameter in settings_of(target).items())
-        table.add_row("" if command == shown else command, name, gives, settings)
-        shown = command
+    for command, rows in (("fuse", MODES), ("mix", MIXERS)):
+        for i, row in enumerate(rows.values()):
+            settings = "\n".join(f"{key}={shown(given.default)}" for key, given in row.settings().items())
+            table.add_row("" if i else command, row.name, row.does, settings)
     return table
 
 
@@ -54,25 +44,3 @@ def say_left_out(console: Console, what: str, reasons: Mapping[str, str]) -> Non
         say(console, *(f"  {path}: {reason}" for path, reason in list(reasons.items())[:_SHOWN]))
         if len(reasons) > _SHOWN:
             say(console, f"  ... and {len(reasons) - _SHOWN:,} more")
-
-
-def say_fused(console: Console, output: OutputFolder, summary: FusionSummary, unreadable: Mapping[str, str]) -> None:
-    """What lies in the folder, what this run did for it, and the photos that got in its way."""
-    console.print(made_table(output.images()))
-    say(
-        console,
-        f"{summary.made:,} images in {duration(summary.seconds)}; {summary.inverted:,} photos were inverted, the noise "
-        f"maps of {summary.from_cache:,} were in the cache",
-    )
-    say_left_out(console, "photos that could not be read any more", unreadable)
-    if summary.skipped:
-        say(console, f"pairs that were left out for such a photo: {len(summary.skipped):,}")
-    if output.contact_sheet.exists():
-        say(console, f"to look at: {output.contact_sheet}")
-
-
-def _shown(parameter: inspect.Parameter) -> str:
-    value = parameter.default
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))

@@ -13,13 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-
-    from siamclip.augmentation.fusion.schedule import Schedule
 
 # Identity -> its share; shares are above 0 and sum to 1. One identity of share 1 is an ordinary label.
 SoftLabel = Mapping[str, float]
@@ -52,22 +45,8 @@ class MadeImage:
     settings: Mapping[str, object] = field(default_factory=dict)  # of the method, and of the sampler
 
 
-class Denoiser(Protocol):
-    """A diffusion model: a space in which x_0 lives, a network that predicts in it, and its noise schedule."""
-
-    name: str
-    fingerprint: str  # of weights, architecture, prompt and preprocessing: noise maps of another one do not fit
-    shape: tuple[int, int, int]  # (C, h, w) of x_0
-    image_side: int  # in pixels; images are squares
-
-    def schedule(self, steps: int, eta: float) -> Schedule:
-        """The sampler's numbers. Raises UserError for more steps than the model was trained with."""
-
-    def encode(self, photos: np.ndarray) -> torch.Tensor:
-        """uint8 (B, side, side, 3) RGB -> x_0, float32 (B, C, h, w) on the model's device."""
-
-    def decode(self, x0: torch.Tensor) -> np.ndarray:
-        """The inverse, rounded and clipped: uint8 (B, side, side, 3)."""
-
-    def predict(self, x_t: torch.Tensor, timestep: int) -> torch.Tensor:
-        """The network's output f_t(x_t), (B, C, h, w) in x_t's dtype: what the schedule's `prediction` says."""
+def soft_label(first: str, second: str, share: float) -> SoftLabel:
+    """`share` in [0, 1] for the first identity, the rest for the second; no identity stands there with nothing."""
+    if first == second:
+        return {first: 1.0}
+    return {name: part for name, part in ((first, share), (second, 1 - share)) if part > 0}

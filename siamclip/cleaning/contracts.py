@@ -25,7 +25,7 @@ NO_LABEL = -1
 class Photos:
     """The scanned files, one row a file, in the order of their paths. Rows of unreadable files are there too.
 
-    `columns` holds what the image scorers found (see catalogue.py), one entry a row. Where a file could not be
+    `columns` holds what the image scorers found (see method_table.py), one entry a row. Where a file could not be
     read, floats are NaN, integers 0, hashes 0 and text is empty: ask `readable` first.
     """
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from siamclip.image import Header
+from siamclip.data.image.decode import Header
 
 
 class Decoded:
@@ -22,7 +22,7 @@ class Decoded:
     def rgb(self) -> np.ndarray:
         """uint8 (H, W, 3); TypeError where the photo was decoded without colour."""
         if self._pixels.ndim == 2:
-            raise TypeError("the photo was decoded without colour; the scorer's row in the catalogue must not say grey")
+            raise TypeError("the photo was decoded without colour; the scorer's row must not say grey")
         return self._pixels
 
     @cached_property
@@ -35,6 +35,6 @@ class Decoded:
         """uint8 (H, W): the same in Pillow's rounding, which differs by at most 1: the perceptual hashes' input."""
         if self._pixels.ndim == 2:
             return self._pixels
-        from siamclip.cleaning.duplicates.resample import luma  # Numba, which takes its time to be imported
+        from siamclip.data.image.luma import luma
 
         return luma(self._pixels)

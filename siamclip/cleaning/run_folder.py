@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from siamclip.checkpoint import write_atomically
 from siamclip.errors import UserError
-from siamclip.folder_lock import hold
+from siamclip.files.atomic import write_atomically
+from siamclip.files.lock import hold
 
 FORMAT = 1
 MARKER = "siamclip-run.json"

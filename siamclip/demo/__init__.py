@@ -1,8 +1,1 @@
-"""The embedded data set: vehicles with number plates, rendered, with ground truth."""
-
-from __future__ import annotations
-
-from siamclip.demo.build import DemoPaths, build_demo
-from siamclip.demo.contact_sheet import contact_sheet
-
-__all__ = ["DemoPaths", "build_demo", "contact_sheet"]
+"""The demo lives in the top-level package `demo`; `python -m siamclip.demo` goes on working."""

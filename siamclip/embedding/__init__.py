@@ -1,1 +1,4 @@
-"""Photos to vectors."""
+"""Photos to unit vectors: the embedder, and a store that remembers them by content.
+
+Everything that needs embeddings goes through embedder.py.
+"""

@@ -14,32 +14,15 @@ import torch
 import xxhash
 from PIL import Image
 
-from siamclip.errors import UserError
-from siamclip.image import to_rgb
-from siamclip.model import SiameseEncoder, bf16_gains, create
-from siamclip.photos import PhotoLoader
+from siamclip.data.image.decode import to_rgb
+from siamclip.data.loader import PhotoLoader
+from siamclip.device import choose_device, device_precision
+from siamclip.models.encoder import SiameseEncoder, create
 
 if TYPE_CHECKING:
-    from siamclip.preprocess import Preprocessing
+    from siamclip.data.image.preprocess import Preprocessing
 
 Photo: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def choose_device(name: str) -> torch.device:
-    """ "auto", "cpu", "cuda", "cuda:1", "mps" ... Raises UserError for one that is not there."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"--device {name}: not available here ({str(error).splitlines()[0]}); use auto or cpu"
-        ) from None
-    return device
 
 
 def choose_precision(name: str, device: torch.device, encoder: SiameseEncoder) -> torch.dtype | None:
@@ -48,20 +31,6 @@ def choose_precision(name: str, device: torch.device, encoder: SiameseEncoder) -
     if name == "auto" and device.type == "cpu" and encoder.is_convolutional:
         return None
     return device_precision(name, device)
-
-
-def device_precision(name: str, device: torch.device) -> torch.dtype | None:
-    """ "fp32", "bf16", "fp16", or "auto" as a type to compute in; None is fp32.
-
-    "auto": bf16 where the device multiplies it faster, else fp16 on a GPU. Raises UserError for fp16 on a CPU.
-    """
-    if name == "fp16" and device.type == "cpu":
-        raise UserError("--precision fp16: CPUs compute fp16 slower than fp32; use auto, bf16 or fp32")
-    if name != "auto":
-        return PRECISIONS[name]
-    if device.type == "cuda":
-        return torch.bfloat16 if bf16_gains(device) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and bf16_gains(device) else None
 
 
 class Embedder:
@@ -187,8 +156,8 @@ def open_embedder(
 
     `settings` are the constructor's. Raises UserError.
     """
-    from siamclip.checkpoint import find, load_encoder
-    from siamclip.model import resolve
+    from siamclip.models.checkpoint import find, load_encoder
+    from siamclip.models.towers import resolve
 
     is_path = Path(name).is_dir() or (checkpoints / name).is_dir() or name == "newest"
     if not is_path:

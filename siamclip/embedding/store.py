@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from siamclip.checkpoint import write_atomically
+from siamclip.files.atomic import write_atomically
 
 MERGE_FROM = 16  # small parts; fewer are not worth writing their content again
 SMALL_PART = 65_536  # rows; a part that has grown to this is never written again
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class EmbeddingStore:
-    """Content hash (`siamclip.image.content_hash`) -> float32 vector of one embedder (`Embedder.fingerprint`).
+    """Content hash (`decode.content_hash`) -> float32 vector of one embedder (`Embedder.fingerprint`).
 
     What another process adds is seen by the next store that is opened. `folder=None` remembers for as long as
     the object lives, as does a folder that cannot be written to, after a warning. A damaged part is removed

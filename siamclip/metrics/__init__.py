@@ -1,5 +1,4 @@
-"""Verification, retrieval, calibration and their uncertainty: NumPy arrays in, floats and dataclasses out.
+"""Numbers from distances and labels: verification, retrieval, calibration, intervals. Pure functions on arrays.
 
-The distance is Euclidean between unit vectors, d in [0, 2], lower is more alike. "Same" is the positive
-class.
+Imports nothing of the package but errors.
 """

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.parquet  # noqa: F401  (once, not in each child; its threads start when it is used)
 
 from siamclip.augmentation.contracts import MadeImage
-from siamclip.augmentation.output_folder import OutputFolder
+from siamclip.augmentation.output.folder import OutputFolder
 
 PHOTOS = ["a/1.jpg", "a/2.jpg", "a/deep/1.jpg", "b /x.png", "b /1+2.linear.png"]
 PARENTS = [("a/1.jpg", "a/2.jpg"), ("a/2.jpg", "a/deep/1.jpg"), ("a/1.jpg", "b /x.png"), ("b /x.png", "")]

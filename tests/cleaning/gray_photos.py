@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from siamclip.cleaning.contracts import Photos
 from siamclip.cleaning.decoded import Decoded
-from siamclip.image import Header
+from siamclip.data.image.decode import Header
 from tests.cleaning.photo_tables import photos_of
 
 HEADER = Header("PNG", "RGB", 1, 1, 1, 1, False, False)

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from siamclip.cleaning.apply import apply
+from siamclip.cleaning.apply.apply import apply
+from siamclip.cleaning.apply.undo import undo
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.undo import undo
 from tests.cleaning.photo_trees import NOT_UTF8, contents, on_its_own_disk, removals_of, snapshot, write
 
 FILES = {

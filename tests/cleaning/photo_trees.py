@@ -11,7 +11,7 @@ from typing import Any
 
 import xxhash
 
-from siamclip.cleaning.journal import Removal
+from siamclip.cleaning.apply.moving.journal import Removal
 
 ODD_NAMES = ("line\nbreak.jpg", "%20 &'\".jpg", "l" * 240 + ".jpg", "车辆 7.jpg", "-rf.jpg")
 FILES = {"a/1.jpg": b"one", "a/2.jpg": b"two", "b/1.jpg": b"other one", "b/deep/er/3.jpg": b"three", "top.jpg": b""}

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siamclip.cleaning.report import ReportData
-from siamclip.image import content_hash
+from siamclip.cleaning.report.data import ReportData
+from siamclip.data.image.decode import content_hash
 
 HOSTILE = "京A/<img src=x onerror='window.injected=1'></script><script>window.injected=1</script>\n\"&%23#?.jpg"
 NOT_UTF8 = os.fsdecode(b"plain/latin \xe9.jpg")

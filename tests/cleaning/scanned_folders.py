@@ -7,10 +7,10 @@ from typing import Any
 
 from PIL import Image
 
-from siamclip.catalogue import Scorer
+from siamclip.cleaning.method_table import Scorer
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.scan import scan
-from siamclip.cleaning.scan_state import ScanSummary
+from siamclip.cleaning.scan.scan import scan
+from siamclip.cleaning.scan.table.state import ScanSummary
 from tests.cleaning.tiny_scorers import MEAN
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from siamclip.catalogue import Scorer
 from siamclip.cleaning.decoded import Decoded
+from siamclip.cleaning.method_table import Scorer
 
 CALLS = "SIAMCLIP_TEST_CALLS"  # names a file that gets a line for every photo that `mean` sees
 
@@ -24,7 +24,7 @@ def mean(decoded: Decoded) -> dict[str, float]:
 
 
 def kinds(decoded: Decoded) -> dict[str, object]:
-    """One column of every kind that the catalogue knows."""
+    """One column of every kind that the method table knows."""
     height, width, _ = decoded.rgb.shape
     return {
         "four": np.arange(4, dtype=np.uint64) + np.uint64(2**63 + width),

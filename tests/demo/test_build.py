@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from siamclip.demo import build_demo, contact_sheet
-from siamclip.demo.__main__ import choose_for_sheet, main
-from siamclip.demo.build import DemoPaths
+from demo import build_demo, contact_sheet
+from demo.__main__ import choose_for_sheet, main
+from demo.build import DemoPaths
 from siamclip.errors import UserError
 
 SMALL = {"vehicles": 4, "sightings": 3, "cloned_plates": 2, "size": 64}

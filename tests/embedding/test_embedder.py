@@ -12,13 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
+from siamclip.data.image.decode import decode
+from siamclip.device import choose_device, device_precision
 from siamclip.embedding import embedder as embedder_module
-from siamclip.embedding.distinct import embed_distinct
-from siamclip.embedding.embedder import Embedder, choose_device, choose_precision, device_precision, open_embedder
+from siamclip.embedding.embedder import Embedder, choose_precision, open_embedder
 from siamclip.embedding.store import EmbeddingStore
-from siamclip.errors import UserError
-from siamclip.image import ImageError, decode
-from siamclip.model import SiameseEncoder, create
+from siamclip.embedding.unique_photos import embed_distinct
+from siamclip.errors import ImageError, UserError
+from siamclip.models.encoder import SiameseEncoder, create
 from tests.hostile import READABLE, UNREADABLE, encoded, smooth_rgb
 
 

@@ -11,14 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siamclip.errors import UserError
-from siamclip.metrics.calibration import (
-    Isotonic,
-    Method,
-    Platt,
-    calibration_from_dict,
-    fit_calibration,
-    reliability,
-)
+from siamclip.metrics.calibration import Isotonic, Method, Platt, calibration_from_dict, fit_calibration, reliability
 
 METHODS: tuple[Method, ...] = ("platt", "isotonic")
 GRID = np.linspace(0, 2, 401)

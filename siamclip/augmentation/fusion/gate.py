@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import xxhash
 
-from siamclip.cleaning.quality.laplacian import variance
+from siamclip.cleaning.quality.sharpness.laplacian import variance
 
 # Rounding to 8 bits alone leaves a Laplacian variance of (1 + 1 + 1 + 1 + 16) / 12: below it there is no detail.
 _NO_DETAIL = 20 / 12

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 import xxhash
 
-from siamclip.checkpoint import write_atomically
+from siamclip.files.atomic import write_atomically
 
 FORMAT = 1
 _OWN = re.compile(r"[0-9a-f]{32}\.noise-maps")

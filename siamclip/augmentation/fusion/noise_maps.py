@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from siamclip.augmentation.fusion.noise_cache import NoiseCache, key_of, seed_of
-from siamclip.augmentation.fusion.noise_space import invert
-from siamclip.image import ImageError
+from siamclip.augmentation.squares import Photo, Read
+from siamclip.diffusion.noise_space import invert
+from siamclip.errors import ImageError
 
 if TYPE_CHECKING:
     import torch
 
-    from siamclip.augmentation.contracts import Denoiser
-    from siamclip.augmentation.fusion.schedule import Schedule
+    from siamclip.diffusion.denoisers.contract import Denoiser
+    from siamclip.diffusion.schedule import Schedule
 
-# uint8 (side, side, 3) RGB at the model's side, and the (width, height) that the photo itself has.
-_Photo = tuple[np.ndarray, tuple[int, int]]
-Read = Callable[[str], _Photo]  # by the photo's path; raises ImageError
 
 KEPT_BATCHES = 3  # of stacks, in memory: the batch that is used, the next one, and what is left of the last
 _THREADS = 4
@@ -89,7 +87,7 @@ class NoiseMaps:
     def _fetch(self, path: str) -> None:
         """Make `path` known, and with it, if it must be inverted, as many of the upcoming ones as fill the batch."""
         room = (KEPT_BATCHES - 1) * self._batch_size  # for what is read ahead from the cache
-        batch: dict[str, _Photo] = {}  # by content hash
+        batch: dict[str, Photo] = {}  # by content hash
         candidates = [path]
         with ThreadPoolExecutor(_THREADS) as pool:
             while candidates:
@@ -112,7 +110,7 @@ class NoiseMaps:
             if self._hashes[name] not in self._known and self._hashes[name] not in batch:
                 yield name
 
-    def _readable(self, path: str) -> _Photo | None:
+    def _readable(self, path: str) -> Photo | None:
         try:
             return self._read(path)
         except ImageError as error:
@@ -120,7 +118,7 @@ class NoiseMaps:
             self._advance(1)
             return None
 
-    def _read_stack(self, digest: str, photo: _Photo) -> bool:
+    def _read_stack(self, digest: str, photo: Photo) -> bool:
         stack = None if self._cache is None else self._cache.get(self._key(digest))
         if stack is None:
             return False
@@ -128,7 +126,7 @@ class NoiseMaps:
         self._remember(digest, Inverted(stack.to(self._device), *photo))
         return True
 
-    def _invert(self, batch: Mapping[str, _Photo]) -> None:
+    def _invert(self, batch: Mapping[str, Photo]) -> None:
         digests = list(batch)
         padded = digests + digests[-1:] * (self._batch_size - len(digests))
         x_0 = self._denoiser.encode(np.stack([batch[digest][0] for digest in padded]))

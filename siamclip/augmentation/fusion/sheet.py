@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from siamclip.augmentation.contact_sheet import CELL, SheetCell, SheetRow, contact_sheet
 from siamclip.augmentation.contracts import MadeImage, Pair
-from siamclip.augmentation.output_folder import OutputFolder
-from siamclip.errors import printable
-from siamclip.image import ImageError, decode
+from siamclip.augmentation.output.contact_sheet import CELL, SheetCell, SheetRow, contact_sheet
+from siamclip.augmentation.output.folder import OutputFolder
+from siamclip.data.image.decode import decode
+from siamclip.errors import ImageError, printable
 
 
 def write_sheet(output: OutputFolder, root: Path, pairs: Sequence[Pair], modes: Sequence[str], rows: int) -> bool:

@@ -1,1 +1,4 @@
-"""Masks that hide parts of photos: one method a file, on batches."""
+"""Masks that hide parts of photos: one method a file, on batches.
+
+Reached by name through the table in augmentation/method_table.py.
+"""

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from siamclip.preprocess import CLIP_MEAN
+from siamclip.data.image.preprocess import CLIP_MEAN
 
 Fill = Literal["mean", "black", "noise"]
 

@@ -8,7 +8,7 @@ import torch
 from siamclip.augmentation.mask.fill import Fill, chosen, hide
 from siamclip.augmentation.mix.batch import Mixed, untouched
 from siamclip.errors import UserError
-from siamclip.method_settings import check_setting
+from siamclip.methods import check_setting
 
 
 def grid_mask(

@@ -10,7 +10,7 @@ from siamclip.augmentation.mask.fill import Fill, chosen, hide
 from siamclip.augmentation.mix.batch import Mixed, untouched
 from siamclip.augmentation.seeded import torch_seeded
 from siamclip.errors import UserError
-from siamclip.method_settings import check_setting
+from siamclip.methods import check_setting
 
 
 def random_erasing(

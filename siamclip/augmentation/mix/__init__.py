@@ -1,1 +1,4 @@
-"""Mixing of photos: one method a file, on batches; folder.py makes images of a folder's photos with any of them."""
+"""Mixing of photos: what methods share, parents and similarity, and images of a whole folder (folder.py).
+
+Training imports batch.py and features.py; nothing here imports training/.
+"""

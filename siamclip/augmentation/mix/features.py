@@ -12,7 +12,8 @@ from torch import nn
 from siamclip.augmentation.mix.batch import Mixed
 from siamclip.augmentation.mix.strategies import linear
 from siamclip.errors import UserError
-from siamclip.model import SiameseEncoder, blocks_of
+from siamclip.models.encoder import SiameseEncoder
+from siamclip.models.layers import blocks_of
 
 
 @contextmanager

@@ -14,20 +14,19 @@ import numpy as np
 import torch
 import xxhash
 
-from siamclip.augmentation.catalogue import MIXERS, Mixer, chosen_mixer, method_arguments, settings_of
-from siamclip.augmentation.contact_sheet import SheetCell, SheetRow, contact_sheet
-from siamclip.augmentation.contracts import MadeImage
-from siamclip.augmentation.fusion.run import soft_label, stretched
-from siamclip.augmentation.fusion.squares import reader
+from siamclip.augmentation.contracts import MadeImage, soft_label
+from siamclip.augmentation.method_table import MIXERS, Mixer
 from siamclip.augmentation.mix.batch import Mixed
 from siamclip.augmentation.mix.parents import LogWeights, Parents, draw_parents, draw_single, pool_of_pairs
-from siamclip.augmentation.names import identity_of
-from siamclip.augmentation.output_folder import OutputFolder
-from siamclip.catalogue import load_target
-from siamclip.errors import UserError, printable
-from siamclip.image import ImageError, content_hash, decode
-from siamclip.photos import PhotoLoader
-from siamclip.preprocess import Geometry
+from siamclip.augmentation.output.contact_sheet import SheetCell, SheetRow, contact_sheet
+from siamclip.augmentation.output.folder import OutputFolder
+from siamclip.augmentation.output.names import identity_of
+from siamclip.augmentation.squares import reader, stretched
+from siamclip.data.image.decode import content_hash, decode
+from siamclip.data.image.preprocess import Geometry
+from siamclip.data.loader import PhotoLoader
+from siamclip.errors import ImageError, UserError, printable
+from siamclip.methods import effective, keyword_arguments, load_target
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Mixing:
         if self.mixer.pairing is None:
             return None
         weigh = load_target(self.mixer.pairing)
-        settings = {name: self.arguments[name] for name in settings_of(self.mixer.pairing)}
+        settings = {name: self.arguments[name] for name in keyword_arguments(self.mixer.pairing)}
         return lambda first, others: weigh(first, others, **settings)
 
     def __call__(self, photos: np.ndarray, features: np.ndarray | None, k: int) -> tuple[np.ndarray, float]:
@@ -70,22 +69,20 @@ class Mixing:
 
     def _mixed(self, images: torch.Tensor, features: torch.Tensor | None, k: int) -> Mixed:
         rng = np.random.default_rng([self.seed, k, 1])
-        given = features if self.mixer.needs_features else None
-        mixed: Mixed = load_target(self.mixer.target)(images, given, rng, **self.arguments)
+        given = features if "features" in self.mixer.needs else None
+        mixed: Mixed = self.mixer.load()(images, given, rng, **self.arguments)
         return mixed
 
 
 def make_mixing(method: str, assignments: Sequence[str], side: int, geometry: Geometry, seed: int) -> Mixing:
     """By a method's name and its settings as `method.setting=value`. Raises UserError for what cannot be."""
-    mixer = chosen_mixer(method)
+    mixer = MIXERS.one(method, "method")
     for text in assignments:
         name = text.partition(".")[0].strip()
         if name in MIXERS and name != method:
-            raise UserError(f"--set {text}: --method is {method}; leave this out, or take that method")
-    targets = {name: one.target for name, one in MIXERS.items()}
-    mixing = Mixing(
-        mixer, method_arguments(targets, assignments, "samplepairing.alpha=0.4")[method], side, geometry, seed
-    )
+            raise UserError("set", f"`method` is {method}; leave this out, or take that method", value=text)
+    arguments = effective([mixer], MIXERS.parse(assignments))[method]
+    mixing = Mixing(mixer, arguments, side, geometry, seed)
     mixing.try_out()
     return mixing
 

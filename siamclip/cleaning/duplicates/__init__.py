@@ -1,1 +1,5 @@
-"""Finders of duplicates: hashes, embeddings, geometry; and what is done with the pairs they find."""
+"""The methods that find copies: same bytes, same pixels, perceptual hashes, embeddings.
+
+Reached by name through cleaning/method_table.py. hashing/, vectors/ and geometry/ are their
+tools, groups/ makes groups.
+"""

@@ -7,9 +7,9 @@ import xxhash
 
 from siamclip.cleaning.contracts import Pairs, Photos
 from siamclip.cleaning.decoded import Decoded
-from siamclip.cleaning.duplicates.cosine_search import Neighbours
-from siamclip.cleaning.duplicates.expansion import expanded
-from siamclip.cleaning.duplicates.keepers import preferred
+from siamclip.cleaning.duplicates.groups.keepers import preferred
+from siamclip.cleaning.duplicates.vectors.cosine_search import Neighbours
+from siamclip.cleaning.duplicates.vectors.expansion import expanded
 
 
 def pixel_hash(decoded: Decoded) -> dict[str, bytes]:

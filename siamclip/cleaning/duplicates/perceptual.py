@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from siamclip.cleaning.contracts import Pairs, Photos
-from siamclip.cleaning.duplicates.cosine_search import Neighbours
-from siamclip.cleaning.duplicates.expansion import expanded
-from siamclip.cleaning.duplicates.hash_search import pairs_between, pairs_within
-from siamclip.cleaning.duplicates.keepers import preferred
+from siamclip.cleaning.duplicates.groups.keepers import preferred
+from siamclip.cleaning.duplicates.hashing.hash_search import pairs_between, pairs_within
+from siamclip.cleaning.duplicates.vectors.cosine_search import Neighbours
+from siamclip.cleaning.duplicates.vectors.expansion import expanded
 from siamclip.errors import UserError
 
 # Standard deviation, in grey levels, of the photo at 32 x 32 pixels. Flat images with noise of 10 grey levels have up

@@ -13,11 +13,11 @@ import numpy as np
 import xxhash
 
 from siamclip.cleaning.contracts import Pairs, Photos
-from siamclip.cleaning.duplicates import clusters as clustering
-from siamclip.cleaning.duplicates.cosine_index import measured_recall, pairs_by_index
-from siamclip.cleaning.duplicates.cosine_search import MAX_PAIRS, Neighbours, pairs_above, pairs_between
-from siamclip.cleaning.duplicates.expansion import expanded
-from siamclip.cleaning.duplicates.keepers import preferred
+from siamclip.cleaning.duplicates.groups.keepers import preferred
+from siamclip.cleaning.duplicates.vectors import clusters as clustering
+from siamclip.cleaning.duplicates.vectors.cosine_index import measured_recall, pairs_by_index
+from siamclip.cleaning.duplicates.vectors.cosine_search import MAX_PAIRS, Neighbours, pairs_above, pairs_between
+from siamclip.cleaning.duplicates.vectors.expansion import expanded
 from siamclip.errors import UserError
 
 EXACT_LIMIT = 200_000  # distinct photos up to which "auto" compares all

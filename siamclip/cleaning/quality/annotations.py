@@ -18,8 +18,8 @@ from xml.parsers import expat
 import numpy as np
 
 from siamclip.cleaning.contracts import Photos
+from siamclip.data.image.plate_masking import box_key, read_boxes
 from siamclip.errors import UserError, printable
-from siamclip.plates import box_key, read_boxes
 
 _NO_BOXES = ("classes.txt", "labels.txt", "README.txt", "requirements.txt")  # lie beside YOLO's files
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from siamclip.augmentation.contracts import Denoiser
-from siamclip.augmentation.fusion.denoiser import open_denoiser
-from siamclip.demo.build import build_demo
-from siamclip.preprocess import Preprocessing
+from demo.build import build_demo
+from siamclip.data.image.preprocess import Preprocessing
+from siamclip.diffusion.denoisers.contract import Denoiser
+from siamclip.diffusion.denoisers.open import open_denoiser
 
 NAME = "vehicles64"
 

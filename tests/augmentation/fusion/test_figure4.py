@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from siamclip.augmentation.fusion.noise_space import invert
-from siamclip.augmentation.fusion.schedule import posterior_mean
+from siamclip.diffusion.noise_space import invert
+from siamclip.diffusion.schedule import posterior_mean
 from tests.augmentation.fusion.shipped_model import demo_photos, shipped
 
 PHOTOS, STEPS = 4, 25

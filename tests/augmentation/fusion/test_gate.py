@@ -164,7 +164,7 @@ def test_blur_lowers_the_ratio_of_a_real_texture() -> None:
 @pytest.mark.slow
 def test_a_real_embedder_keeps_a_photo_and_rejects_noise() -> None:
     from siamclip.embedding.embedder import Embedder
-    from siamclip.model import create
+    from siamclip.models.encoder import create
 
     embedder = Embedder(create("efficientnet-lite0"), device="cpu", precision="fp32")
     ramp = np.linspace(0, 255, 64)

@@ -13,8 +13,8 @@ from torchvision.transforms import v2
 from siamclip.augmentation.mask.grid_mask import grid, grid_mask
 from siamclip.augmentation.mask.hide_and_seek import hide_and_seek
 from siamclip.augmentation.mask.random_erasing import random_erasing
+from siamclip.data.image.preprocess import CLIP_MEAN, Preprocessing
 from siamclip.errors import UserError
-from siamclip.preprocess import CLIP_MEAN, Preprocessing
 
 MASKS = (random_erasing, grid_mask, hide_and_seek)
 

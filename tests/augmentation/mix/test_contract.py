@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamclip.augmentation.catalogue import MIXERS, Mixer, chosen_mixer, settings_of
+from siamclip.augmentation.method_table import MIXERS, Mixer
 from siamclip.augmentation.mix.batch import Mixed, soft_labels
-from siamclip.catalogue import load_target
 from siamclip.errors import UserError
+from siamclip.methods import keyword_arguments, load_target
 
 ALL = pytest.mark.parametrize("mixer", MIXERS.values(), ids=list(MIXERS))
 
@@ -23,7 +23,8 @@ def photos(number: int, height: int = 24, width: int = 24, seed: int = 0) -> tor
 
 
 def apply(mixer: Mixer, images: torch.Tensor, seed: int) -> Mixed:
-    features = torch.randn(len(images), 6, generator=torch.Generator().manual_seed(9)) if mixer.needs_features else None
+    drawn = torch.randn(len(images), 6, generator=torch.Generator().manual_seed(9))
+    features = drawn if "features" in mixer.needs else None
     result: Mixed = load_target(mixer.target)(images, features, np.random.default_rng(seed))
     return result
 
@@ -80,32 +81,32 @@ def test_nothing_of_an_image_comes_from_a_third_photo(mixer: Mixer) -> None:
 
 @ALL
 def test_every_setting_has_a_default_and_a_type(mixer: Mixer) -> None:
-    for name, parameter in settings_of(mixer.target).items():
+    for name, parameter in mixer.settings().items():
         assert parameter.default is not inspect.Parameter.empty, name
         assert parameter.annotation is not inspect.Parameter.empty, name
-    assert mixer.gives and (mixer.pairing is None or mixer.needs_features)
+    assert mixer.does and (mixer.pairing is None or "features" in mixer.needs)
     if mixer.pairing:
-        assert settings_of(mixer.pairing).keys() <= settings_of(mixer.target).keys()
+        assert keyword_arguments(mixer.pairing).keys() <= mixer.settings().keys()
 
 
 @ALL
 def test_settings_outside_their_range_are_refused_by_their_name(mixer: Mixer) -> None:
     images = photos(3)
-    features = torch.randn(3, 4) if mixer.needs_features else None
-    for name, parameter in settings_of(mixer.target).items():
+    features = torch.randn(3, 4) if "features" in mixer.needs else None
+    for name, parameter in mixer.settings().items():
         if parameter.annotation not in (int, float):
             continue
         for value in (-1000.0, float("nan")):
-            with pytest.raises(UserError, match=rf"--set {mixer.name}\.{name}={value}: must "):
+            with pytest.raises(UserError, match=rf"set {mixer.name}\.{name}={value}: must "):
                 load_target(mixer.target)(images, features, np.random.default_rng(0), **{name: value})
 
 
 def test_methods_are_chosen_by_name() -> None:
-    assert chosen_mixer("cutmix").name == "cutmix"
-    with pytest.raises(UserError, match="--method cutmx: no such method; did you mean cutmix"):
-        chosen_mixer("cutmx")
-    with pytest.raises(UserError, match="--mix zzz: no such method; there are samplepairing, mixup"):
-        chosen_mixer("zzz", "--mix")
+    assert MIXERS.one("cutmix", "method").name == "cutmix"
+    with pytest.raises(UserError, match="method cutmx: no such method; did you mean cutmix"):
+        MIXERS.one("cutmx", "method")
+    with pytest.raises(UserError, match="mix zzz: no such method; there are samplepairing, mixup"):
+        MIXERS.one("zzz", "mix")
 
 
 @settings(max_examples=25)

@@ -9,7 +9,8 @@ import torch
 from siamclip.augmentation.mix.batch import Mixed
 from siamclip.augmentation.mix.features import mixed_inside
 from siamclip.errors import UserError
-from siamclip.model import SiameseEncoder, blocks_of, checkpoint_gradients, create, layer_of
+from siamclip.models.encoder import SiameseEncoder, create
+from siamclip.models.layers import blocks_of, checkpoint_gradients, layer_of
 from tests.small_clip import pixels, shrink_clip
 
 MODELS = ("ViT-B/32", "resnet50", "efficientnet-lite0")

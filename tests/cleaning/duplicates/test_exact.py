@@ -11,9 +11,9 @@ from PIL import Image
 from siamclip.cleaning.contracts import Pairs
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.duplicates.exact import pixel_hash, same_bytes, same_pixels
-from siamclip.cleaning.duplicates.grouping import group
-from siamclip.cleaning.duplicates.keepers import rank
-from siamclip.image import decode_with_header
+from siamclip.cleaning.duplicates.groups.grouping import group
+from siamclip.cleaning.duplicates.groups.keepers import rank
+from siamclip.data.image.decode import decode_with_header
 from tests.cleaning.photo_tables import permuted, photos_of
 from tests.hostile import smooth_rgb, with_orientation
 

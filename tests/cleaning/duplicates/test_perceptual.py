@@ -14,9 +14,9 @@ from PIL import Image
 from siamclip.cleaning.contracts import Pairs, Photos
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.duplicates import perceptual as methods
-from siamclip.cleaning.duplicates.hashes import ORIENTATIONS, orientations, perceptual, perceptual16
+from siamclip.cleaning.duplicates.hashing.hashes import ORIENTATIONS, orientations, perceptual, perceptual16
+from siamclip.data.image.decode import decode_with_header
 from siamclip.errors import UserError
-from siamclip.image import decode_with_header
 from tests.cleaning.photo_tables import permuted, photos_of
 
 NAMES = ("phash", "ahash", "dhash", "whash")

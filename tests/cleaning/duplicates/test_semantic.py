@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamclip.catalogue import METHODS, load_target
 from siamclip.cleaning.contracts import Pairs, Photos
 from siamclip.cleaning.duplicates import semantic as module
 from siamclip.cleaning.duplicates.semantic import semantic
+from siamclip.cleaning.method_table import METHODS
 from siamclip.errors import UserError
+from siamclip.methods import load_target
 
 
 def photos_of(vectors: np.ndarray, content: list[str] | None = None, labels: np.ndarray | None = None) -> Photos:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siamclip.catalogue import SCORERS
 from siamclip.cleaning.contracts import Findings, Photos
 from siamclip.cleaning.decoded import Decoded
+from siamclip.cleaning.method_table import SCORERS
 from siamclip.cleaning.quality import integrity
-from siamclip.image import ImageError, content_hash, decode_with_header
+from siamclip.data.image.decode import content_hash, decode_with_header
+from siamclip.errors import ImageError
 from tests.cleaning.gray_photos import photos
 from tests.hostile import READABLE, UNREADABLE, encoded, smooth_rgb, with_orientation
 
@@ -84,7 +85,7 @@ def test_wrong_extension() -> None:
 
 
 def test_every_suffix_belongs_to_one_format() -> None:
-    from siamclip.image import IMAGE_EXTENSIONS
+    from siamclip.data.image.decode import IMAGE_EXTENSIONS
 
     suffixes = [suffix for suffixes in integrity.SUFFIXES.values() for suffix in suffixes]
     assert sorted(suffixes) == sorted(IMAGE_EXTENSIONS)

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.catalogue import METHODS, load_target, settings_of
 from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.quality.thresholds import Limit, cut_offs, judged
 from siamclip.errors import UserError
+from siamclip.methods import load_target
 from tests.cleaning.gray_photos import photos
 
 LOW = Limit("threshold", 100.0, "blurred", "below", 0.0)
@@ -160,7 +161,7 @@ def test_thresholds_out_of_range(name: str, settings: dict[str, float], message:
 @pytest.mark.parametrize("name", JUDGING)
 def test_every_method_follows_the_contract(name: str) -> None:
     """Own name, float settings with `percentile` and `max_share`, and a column for each scorer it needs."""
-    settings = settings_of(name)
+    settings = METHODS[name].settings()
     assert {"percentile", "max_share"} <= settings.keys()
     assert settings["percentile"].default is None and settings["max_share"].default == 1 / 3
     found = load_target(METHODS[name].target)(_table([1.0, 2.0, 3.0, 4.0]), percentile=50.0)

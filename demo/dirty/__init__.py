@@ -1,0 +1,4 @@
+"""A collection that needs cleaning: planted defects, and a score of what clean.py found of them.
+
+`python -m demo.dirty.build`, `python -m demo.dirty.score`.
+"""

@@ -1,1 +1,0 @@
-"""Training of a small diffusion model of pixels on the user's own photos (Ho et al. 2020, arXiv:2006.11239)."""

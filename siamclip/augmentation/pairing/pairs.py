@@ -1,0 +1,121 @@
+"""Which photos are fused: pairs alike enough, but no near-duplicates, the most alike first."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from siamclip.augmentation.contracts import Pair
+from siamclip.augmentation.pairing import pair_kernels
+from siamclip.augmentation.pairing.best_pairs import SLICE, BestPairs
+from siamclip.augmentation.pairing.similarity_histogram import BLOCK, Survey, rounding_margin, survey
+from siamclip.cleaning.duplicates.vectors.cosine_search import finite_rows
+from siamclip.errors import UserError
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Pairs to fuse, best first, and how alike all photos are."""
+
+    pairs: list[Pair]
+    survey: Survey
+
+
+def choose_pairs(
+    embeddings: np.ndarray,
+    paths: Sequence[str],
+    labels: np.ndarray,
+    *,
+    threshold: float,
+    ceiling: float,
+    max_pairs: int,
+    max_uses: int,
+    across_classes: bool = False,
+    block: int = BLOCK,
+    slice_pairs: int = SLICE,
+    advance: Callable[[int], Any] = lambda done: None,
+) -> Chosen:
+    """Best first, each pair whose cosine lies in [threshold, ceiling] while neither photo is in `max_uses` pairs yet.
+
+    `embeddings`: (N, D) float32 of unit length; rows with a NaN, photos that cannot be read, match nothing. `paths`:
+    N different ones; of equally alike pairs the smaller paths come first. `labels`: (N,) int64, the identity; only
+    photos of one identity are paired unless `across_classes`. `advance` gets the photos surveyed since its last call.
+
+    Neither `block` (rows multiplied at once), nor `slice_pairs` (held at once), nor the order of the rows changes the
+    answer. Raises UserError where there is no pair to choose, ValueError for arrays that do not fit.
+    """
+    if not threshold < ceiling:
+        raise UserError(
+            f"--similarity_threshold {threshold:g}: not below --similarity_ceiling {ceiling:g}; no pair can lie between"
+        )
+    if not len(embeddings) == len(paths) == len(labels):
+        raise ValueError(f"{len(embeddings)} embeddings, {len(paths)} paths and {len(labels)} labels")
+    # Rows by path: then ties, and so the answer, know no other order.
+    order = np.array(sorted(range(len(paths)), key=paths.__getitem__), dtype=np.int64)
+    if any(paths[a] == paths[b] for a, b in itertools.pairwise(order)):
+        raise ValueError("a path stands there twice")
+    readable, vectors = finite_rows(np.asarray(embeddings)[order], "embeddings")
+    rows = order[readable]
+    advance(len(paths) - len(rows))
+    groups = [np.arange(len(rows))] if across_classes else _by_identity(np.asarray(labels)[rows])
+    groups = [group for group in groups if len(group) > 1]
+    if not groups:
+        raise UserError(_nothing_to_compare(len(rows), across_classes))
+    advance(len(rows) - sum(map(len, groups)))
+    seen = survey(vectors, groups, threshold, ceiling, block, advance)
+    if not seen.band.pairs:
+        raise UserError(_empty_band(seen, vectors, groups, block))
+
+    uses = np.zeros(len(rows), np.int64)
+    pairs: list[Pair] = []
+    best = BestPairs(vectors, groups, seen, block, slice_pairs)
+    while len(pairs) < max_pairs and not best.is_exhausted:
+        similarity, first, second = best.next_slice(uses < max_uses)
+        for k in pair_kernels.greedy(first, second, uses, max_uses, max_pairs - len(pairs)):
+            pairs.append(Pair(paths[rows[first[k]]], paths[rows[second[k]]], float(similarity[k])))
+    return Chosen(pairs, seen)
+
+
+def _by_identity(labels: np.ndarray) -> list[np.ndarray]:
+    """Row numbers of each identity, rising."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+# -- what the user is told ----------------------------------------------------------------------------------------
+
+
+def _nothing_to_compare(readable: int, across_classes: bool) -> str:
+    if readable < 2:
+        return f"--input_dir: {readable} photos could be read; a pair needs two"
+    if across_classes:
+        raise AssertionError("two readable photos are a group")
+    return (
+        f"--input_dir: none of its folders has two photos that could be read ({readable:,} in all); "
+        "--across_classes pairs photos of different folders"
+    )
+
+
+def _empty_band(seen: Survey, vectors: np.ndarray, groups: Sequence[np.ndarray], block: int) -> str:
+    """What the collection does have, and which settings would give pairs."""
+    said = [f"no pair of photos has a similarity in [{seen.threshold:g}, {seen.ceiling:g}]"]
+    if not math.isnan(seen.highest_below):
+        # Rounded down, so that the pair that was found reaches it, and counted as it would be.
+        lower = math.floor(100 * (seen.highest_below - rounding_margin(vectors.shape[1]))) / 100
+        lower = max(lower, -1.0)
+        number = survey(vectors, groups, lower, seen.ceiling, block).band.pairs
+        said.append(
+            f"the highest below is {seen.highest_below:.4f}: --similarity_threshold {lower:g} would give {number:,} "
+            f"pair{'s' * (number != 1)} to choose from"
+        )
+    if seen.above:
+        said.append(
+            f"{seen.above:,} lie above the ceiling, up to {seen.highest_above:.4f}: near-duplicates, which "
+            "--similarity_ceiling 1 would give"
+        )
+    return "; ".join(said)

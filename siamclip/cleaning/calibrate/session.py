@@ -1,0 +1,104 @@
+"""One session of calibration in a RUN folder: questions made or taken up again, answers in, threshold out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from siamclip.cleaning.calibrate import page as calibrate_page
+from siamclip.cleaning.calibrate.calibrate import (
+    Answer,
+    Proposal,
+    as_distance,
+    as_json,
+    ask,
+    collection_of,
+    evaluate,
+    in_words,
+    load,
+    propose,
+    read_answers,
+    save,
+)
+from siamclip.cleaning.calibrate.plot import plot
+from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.method_table import METHODS
+from siamclip.data.image.thumbnails import Progress
+from siamclip.errors import UserError
+from siamclip.files.atomic import write_atomically
+
+
+def calibrate(
+    folder: Path,
+    photos: Photos,
+    method: str,
+    *,
+    questions: int = 100,
+    seed: int = 0,
+    precision: float = 0.99,
+    threshold: float | None = None,
+    max_distance: float | None = None,
+    answers: Path | None = None,
+    read: Callable[[str], str] | None = input,
+    write: Callable[[str], None] = print,
+    progress: Progress | None = None,
+) -> Path | None:
+    """Ask (or take `answers`), and write what calibrate.py lists into `folder`; the figures as JSON, None without any.
+
+    `threshold`: the method's present setting, in its own unit; None for its default. `max_distance`: the largest
+    distance to ask about; None for the one of calibrate_sample.default_range. `read` None asks nothing: the page is
+    written, and the figures of the answers that are there. Raises UserError.
+    """
+    place = folder / f"calibration-{method}.json"
+    proposal, given = _questions(place, photos, method, questions, seed, threshold, max_distance)
+    if answers is not None:
+        given |= read_answers(answers, proposal)
+    save(place, proposal, given)
+    page = place.with_suffix(".html")
+    run = f"{photos.root} {proposal.collection}"
+    calibrate_page.write(proposal, given, photos.root, page, run=run, progress=progress)
+    write(f"the pairs side by side: {page}; its export is taken with --answers")
+    if answers is None and read is not None:
+        given = ask(proposal, given, photos.root, lambda found: save(place, proposal, found), read, write)
+    if not {"same", "different"} & set(given.values()):
+        write("no answers yet")
+        return None
+    result = evaluate(proposal, given, precision)
+    for line in in_words(proposal, result):
+        write(line)
+    figures = folder / f"threshold-{method}.json"
+    try:
+        write_atomically(figures.with_suffix(".png"), plot(proposal, result))
+        write_atomically(figures, json.dumps(as_json(proposal, result), indent=1).encode("ascii"))
+    except OSError as error:
+        raise UserError(f"{figures}: cannot be written ({error.strerror}); make room there") from None
+    return figures
+
+
+def _questions(
+    place: Path,
+    photos: Photos,
+    method: str,
+    number: int,
+    seed: int,
+    threshold: float | None,
+    max_distance: float | None,
+) -> tuple[Proposal, dict[str, Answer]]:
+    stored = load(place)
+    if stored is None:
+        if threshold is None and method in METHODS and "threshold" in METHODS[method].settings():
+            threshold = float(METHODS[method].settings()["threshold"].default)
+        distance = as_distance(method, 0.0 if threshold is None else threshold)
+        return propose(photos, method, number, seed, threshold=distance, max_distance=max_distance), {}
+    proposal, given = stored
+    if proposal.collection != collection_of(photos):
+        raise UserError(f"{place}: its pairs were drawn before the collection changed; move it away to draw new ones")
+    if proposal.seed != seed:
+        raise UserError(f"{place}: its pairs are of --seed {proposal.seed}; give that to go on, or move the file away")
+    if max_distance not in (None, proposal.max_distance):
+        raise UserError(f"{place}: asks up to a distance of {proposal.max_distance:g}; move the file away for another")
+    if proposal.number < number:
+        now, last = proposal.threshold, proposal.max_distance
+        proposal = propose(photos, method, number, seed, threshold=now, max_distance=last)
+    return proposal, given

@@ -1,0 +1,303 @@
+"""The method tables of cleaning: the scorers of the scan, and the methods of find.
+
+Settings of methods are set with --set method.setting=value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from siamclip.methods import Method as Row
+from siamclip.methods import MethodTable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer(Row):
+    """An image scorer: `target(decoded) -> {column: value}`; runs in the scan.
+
+    `columns`: name -> NumPy dtype of one entry ("f4", "u8", "(4,)u8", "U" for text, "S32" for a hash).
+    `grey`: it reads `decoded.luma` and the header alone; a scan that only has such scorers decodes no colour.
+    Raise `version` when the same photo gives other values than before: scans then compute them again.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    default: bool = True
+    version: int = 1
+    grey: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Row):
+    """A method: `target(photos, **settings) -> Findings | Pairs`; runs on the scanned table.
+
+    `needs`: the scorers whose columns it reads; "embedding" and "labels" where it needs these.
+    """
+
+    family: str
+    default: bool = True
+    requires: tuple[str, ...] = ()  # settings that have no default
+
+
+FAMILIES = ("integrity", "size", "sharpness", "exposure", "iqa", "duplicates", "strangers", "labels")
+
+_QUALITY = "siamclip.cleaning.quality."
+_SHARPNESS = _QUALITY + "sharpness."
+_DUPLICATES = "siamclip.cleaning.duplicates."
+_CONSISTENCY = "siamclip.cleaning.consistency."
+_HASHES = ("phash", "ahash", "dhash", "whash")
+_BITS_256 = ("perceptual16", "perceptual")  # hash_contrast is the smaller hashes' column
+
+
+def _of_family(family: str, row: Method) -> bool:
+    return row.family == family
+
+
+SCORERS = MethodTable[Scorer](
+    (
+        Scorer(
+            "file",
+            _QUALITY + "integrity:describe",
+            "the header: format, size, orientation",
+            columns={
+                "format": "U", "mode": "U", "width": "i4", "height": "i4", "frames": "i4", "orientation": "i1",
+                "has_alpha": "?", "has_profile": "?", "bits": "i1",
+            },
+        ),
+        Scorer("pixels", _DUPLICATES + "exact:pixel_hash", "a hash of the pixels", columns={"pixel_hash": "S32"}),
+        Scorer(
+            "perceptual",
+            _DUPLICATES + "hashing.hashes:perceptual",
+            "perceptual hashes of 64 bits",
+            columns={**{f"{name}8": "u8" for name in _HASHES}, "hash_contrast": "f4"},
+            grey=True,
+        ),
+        Scorer(
+            "perceptual16",
+            _DUPLICATES + "hashing.hashes:perceptual16",
+            "perceptual hashes of 256 bits",
+            columns={f"{name}16": "(4,)u8" for name in _HASHES},
+        ),
+        Scorer(
+            "orientations",
+            _DUPLICATES + "hashing.hashes:orientations",
+            "perceptual hashes in eight orientations",
+            columns={f"{name}8_oriented": "(8,)u8" for name in _HASHES},
+            default=False,
+            grey=True,
+        ),
+        Scorer(
+            "laplacian",
+            _SHARPNESS + "laplacian:laplacian_variance",
+            "the variance of the Laplacian",
+            columns={"laplacian_variance": "f8"},
+        ),
+        Scorer(
+            "spectrum",
+            _SHARPNESS + "spectrum:spectrum",
+            "high frequencies of the spectrum",
+            columns={"fft_ratio": "f8", "spectrum_entropy": "f8"},
+        ),
+        Scorer(
+            "sobel",
+            _SHARPNESS + "sobel:sobel_variance",
+            "the variance of the gradient",
+            columns={"sobel_variance": "f8"},
+        ),
+        Scorer(
+            "edges",
+            _SHARPNESS + "edges:edge_densities",
+            "the share of pixels on an edge",
+            columns={"canny_density": "f8", "roberts_density": "f8", "prewitt_density": "f8"},
+        ),
+        Scorer(
+            "exposure",
+            _QUALITY + "exposure:exposure",
+            "the histogram of grey levels",
+            columns={
+                "dark_share": "f8", "bright_share": "f8", "mean_intensity": "f8", "contrast": "f8", "entropy": "f8",
+            },
+        ),
+    )
+)  # fmt: skip
+
+METHODS = MethodTable[Method](
+    (
+        Method(
+            "unreadable", _QUALITY + "integrity:unreadable", "empty, truncated or damaged files", family="integrity"
+        ),
+        Method(
+            "wrong_extension",
+            _QUALITY + "integrity:wrong_extension",
+            "a PNG called .jpg",
+            ("file",),
+            family="integrity",
+        ),
+        Method("animated", _QUALITY + "integrity:animated", "files with several frames", ("file",), family="integrity"),
+        Method("alpha", _QUALITY + "integrity:alpha", "transparency", ("file",), family="integrity"),
+        Method(
+            "colour_space", _QUALITY + "integrity:colour_space", "grey, CMYK, 16 bits", ("file",), family="integrity"
+        ),
+        Method(
+            "orientation",
+            _QUALITY + "integrity:orientation",
+            "stored turned or mirrored",
+            ("file",),
+            family="integrity",
+        ),
+        Method("too_small", _QUALITY + "size:too_small", "fewer pixels than wanted", ("file",), family="size"),
+        Method("aspect_ratio", _QUALITY + "size:aspect_ratio", "strips and slivers", ("file",), family="size"),
+        Method(
+            "object_area",
+            _QUALITY + "object_area:object_area",
+            "objects too small or too large",
+            ("file",),
+            family="size",
+            default=False,
+            requires=("boxes",),
+        ),
+        Method("laplacian", _SHARPNESS + "laplacian:judge", "blur", ("laplacian",), family="sharpness"),
+        Method(
+            "fft_ratio", _SHARPNESS + "spectrum:judge_ratio", "blur", ("spectrum",), family="sharpness", default=False
+        ),
+        Method(
+            "spectrum_entropy",
+            _SHARPNESS + "spectrum:judge_entropy",
+            "blur",
+            ("spectrum",),
+            family="sharpness",
+            default=False,
+        ),
+        Method("sobel", _SHARPNESS + "sobel:judge", "blur", ("sobel",), family="sharpness", default=False),
+        Method("canny", _SHARPNESS + "edges:judge_canny", "few edges", ("edges",), family="sharpness", default=False),
+        Method(
+            "roberts", _SHARPNESS + "edges:judge_roberts", "few edges", ("edges",), family="sharpness", default=False
+        ),
+        Method(
+            "prewitt", _SHARPNESS + "edges:judge_prewitt", "few edges", ("edges",), family="sharpness", default=False
+        ),
+        Method(
+            "under_exposed", _QUALITY + "exposure:under_exposed", "large black parts", ("exposure",), family="exposure"
+        ),
+        Method(
+            "over_exposed", _QUALITY + "exposure:over_exposed", "large white parts", ("exposure",), family="exposure"
+        ),
+        Method(
+            "intensity", _QUALITY + "exposure:intensity", "dark or light as a whole", ("exposure",), family="exposure"
+        ),
+        Method("low_contrast", _QUALITY + "exposure:low_contrast", "flat, foggy", ("exposure",), family="exposure"),
+        Method(
+            "low_entropy",
+            _QUALITY + "exposure:low_entropy",
+            "few grey levels: blank",
+            ("exposure",),
+            family="exposure",
+            default=False,
+        ),
+        Method(
+            "iqa",
+            _QUALITY + "no_reference.iqa:judge",
+            "what a no-reference network or model dislikes",
+            ("iqa",),
+            family="iqa",
+            default=False,
+        ),
+        Method("exact", _DUPLICATES + "exact:same_bytes", "the same bytes", family="duplicates"),
+        Method("pixels", _DUPLICATES + "exact:same_pixels", "the same pixels", ("pixels",), family="duplicates"),
+        Method("phash", _DUPLICATES + "perceptual:phash", "edited copies", ("perceptual",), family="duplicates"),
+        Method(
+            "ahash",
+            _DUPLICATES + "perceptual:ahash",
+            "edited copies",
+            ("perceptual",),
+            family="duplicates",
+            default=False,
+        ),
+        Method(
+            "dhash",
+            _DUPLICATES + "perceptual:dhash",
+            "edited copies",
+            ("perceptual",),
+            family="duplicates",
+            default=False,
+        ),
+        Method(
+            "whash",
+            _DUPLICATES + "perceptual:whash",
+            "edited copies",
+            ("perceptual",),
+            family="duplicates",
+            default=False,
+        ),
+        Method(
+            "phash16",
+            _DUPLICATES + "perceptual:phash16",
+            "edited copies",
+            _BITS_256,
+            family="duplicates",
+            default=False,
+        ),
+        Method(
+            "ahash16",
+            _DUPLICATES + "perceptual:ahash16",
+            "edited copies",
+            _BITS_256,
+            family="duplicates",
+            default=False,
+        ),
+        Method(
+            "dhash16",
+            _DUPLICATES + "perceptual:dhash16",
+            "edited copies",
+            _BITS_256,
+            family="duplicates",
+            default=False,
+        ),
+        Method(
+            "whash16",
+            _DUPLICATES + "perceptual:whash16",
+            "edited copies",
+            _BITS_256,
+            family="duplicates",
+            default=False,
+        ),
+        Method("semantic", _DUPLICATES + "semantic:semantic", "the same content", ("embedding",), family="duplicates"),
+        Method(
+            "kmeans",
+            _CONSISTENCY + "kmeans:kmeans",
+            "small clusters, far from centroids",
+            ("embedding",),
+            family="strangers",
+        ),
+        Method(
+            "dbscan",
+            _CONSISTENCY + "dbscan:dbscan",
+            "noise between clusters",
+            ("embedding",),
+            family="strangers",
+            default=False,
+        ),
+        Method("knn", _CONSISTENCY + "knn:knn", "photos without neighbours", ("embedding",), family="strangers"),
+        Method(
+            "wrong_label",
+            _CONSISTENCY + "wrong_label:wrong_label",
+            "photos nearer to another folder than to their own",
+            ("embedding", "labels"),
+            family="labels",
+        ),
+        Method(
+            "cloned_plate",
+            _CONSISTENCY + "cloned_plate:cloned_plate",
+            "folders that hold two vehicles",
+            ("embedding", "labels"),
+            family="labels",
+        ),
+    ),
+    example="laplacian.threshold=80",
+    groups={
+        **{family: partial(_of_family, family) for family in FAMILIES},
+        "default": lambda row: row.default,
+        "all": lambda row: True,
+    },
+)

@@ -1,0 +1,106 @@
+"""A script's commands, a dataclass of settings from a YAML file and flags, and what may change when a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from siamclip.cli.yaml_settings import read_yaml
+from siamclip.errors import UserError, suggestion
+
+Settings = TypeVar("Settings")
+
+# What may differ between a run and its continuation: nothing that the weights depend on.
+MAY_CHANGE_ON_RESUME = frozenset(
+    ("resume", "run_name", "device", "num_workers", "cache_gb", "checkpoint_dir", "log_dir", "save_every_minutes")
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One of a script's commands. `takes`: what stands after its name, "DATA" or "RUN", or "" for nothing.
+
+    A command without settings (`config_type` None) takes no flags either.
+    """
+
+    function: Callable[..., int]
+    config_type: type | None
+    takes: str = ""
+
+
+def chosen_command(
+    argv: Sequence[str], commands: Mapping[str, Command], overview: str | None
+) -> tuple[str, list[str]] | None:
+    """The command's name and what follows it; None where help was asked for, which is printed.
+
+    Raises UserError for a command that does not exist, and for flags of one that has none.
+    """
+    name, *rest = argv or ["--help"]
+    if name in ("-h", "--help"):
+        print(overview)
+        return None
+    if name not in commands:
+        hint = suggestion(name, commands, f"there are {', '.join(commands)}")
+        raise UserError(f"{name}: there is no such command; {hint}")
+    if commands[name].config_type is None and (wrong := [text for text in rest if text not in ("-h", "--help")]):
+        raise UserError(f"{name}: takes nothing, not {wrong[0]}")
+    return name, rest
+
+
+def parse(
+    config_type: type[Settings],
+    argv: Sequence[str],
+    description: str | None = None,
+    preset: Callable[..., Mapping[str, Any]] = dict,
+    depends_on: Sequence[str] = (),
+) -> Settings:
+    """The dataclass's own defaults, then `preset`, then the YAML file of ``--config``, then the flags.
+
+    `preset` is given those of the settings `depends_on` that the YAML file or a flag sets. Exits with code 2 on a flag
+    that does not exist or does not parse; raises UserError on a bad YAML file.
+    """
+    import tyro
+
+    arguments = list(argv)
+    yaml_path, arguments = take_flag(arguments, "config")
+    from_yaml = read_yaml(Path(yaml_path), config_type) if yaml_path else {}
+    flags = {name: value for name in depends_on if (value := take_flag(arguments, name)[0])}
+    decisive = {name: value for name, value in (from_yaml | flags).items() if name in depends_on}
+    try:
+        return tyro.cli(
+            config_type,
+            args=arguments,
+            default=config_type(**{**preset(**decisive), **from_yaml}),
+            description=f"{description or ''}\n\n--config FILE reads settings from a YAML file; flags win over it.",
+            use_underscores=True,
+        )
+    except SystemExit as stop:
+        raise SystemExit(0 if stop.code in (0, None) else 2) from None
+
+
+def take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of ``--name VALUE`` or ``--name=VALUE``, and the arguments without it. UserError without a value."""
+    for i, argument in enumerate(argv):
+        if argument == f"--{name}":
+            if i + 1 == len(argv):
+                raise UserError(f"--{name}: a value is missing")
+            return argv[i + 1], argv[:i] + argv[i + 2 :]
+        if argument.startswith(f"--{name}="):
+            return argument.split("=", 1)[1], argv[:i] + argv[i + 1 :]
+    return None, argv
+
+
+def resumed(saved: Mapping[str, Any], given: Settings, argv: Sequence[str]) -> Settings:
+    """The settings of a run that goes on: those it was started with, and what may change of those given now.
+
+    Raises UserError for a flag that would change the outcome: it would be neither the old run nor the new one.
+    """
+    for argument in argv:
+        name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
+        name = name.removeprefix("no_") if name not in saved else name
+        if argument.startswith("--") and name not in MAY_CHANGE_ON_RESUME:
+            raise UserError(f"--{name}: cannot change on --resume; leave it out, or start a new run")
+    kept = {key: value for key, value in saved.items() if key not in MAY_CHANGE_ON_RESUME}
+    return replace(given, **kept)  # type: ignore[type-var]

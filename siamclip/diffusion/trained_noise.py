@@ -1,0 +1,103 @@
+"""The noise that a diffusion model was trained with, from its scheduler_config.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import numpy as np
+import torch
+
+from siamclip.diffusion.schedule import Prediction, Schedule, make_schedule
+from siamclip.errors import UserError
+
+# Left by whoever saved the file; the model is the same without.
+_PROVENANCE = ("_diffusers_version", "_name_or_path", "_commit_hash", "_use_default_values")
+
+
+@dataclass(frozen=True)
+class TrainedNoise:
+    """abar of the training steps, float64 (N,), and what the network predicts; `clip` as in Schedule."""
+
+    alphas_cumprod: np.ndarray
+    prediction: Prediction
+    clip: float | None
+
+    def schedule(self, steps: int, eta: float, name: str) -> Schedule:
+        """Raises UserError for more steps than the model called `name` was trained with."""
+        trained = len(self.alphas_cumprod)
+        if steps > trained:
+            raise UserError(f"--steps {steps}: {name} was trained with {trained} steps; give at most {trained}")
+        return make_schedule(self.alphas_cumprod, steps, eta, self.prediction, self.clip)
+
+    def described(self) -> bytes:
+        """For a fingerprint."""
+        return repr((self.prediction, self.clip)).encode() + self.alphas_cumprod.tobytes()
+
+
+def read_config(path: Path, name: str) -> dict[str, Any]:
+    """A JSON object of a model called `name`, without what says nothing of the model. Raises UserError."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--diffusion {name}: {path} cannot be read ({error}); copy the model again") from None
+    if not isinstance(values, dict):
+        raise UserError(f"--diffusion {name}: {path} is not a configuration; copy the model again")
+    return {key: value for key, value in values.items() if key not in _PROVENANCE}
+
+
+def trained_noise(config: Mapping[str, Any], name: str) -> TrainedNoise:
+    """From a diffusers scheduler's configuration; which sampler it names does not matter, its betas do.
+
+    Raises UserError for schedulers without betas (flow matching, variance exploding), and for what the noise space
+    cannot follow.
+    """
+    import diffusers
+
+    kind = str(config.get("_class_name"))
+    scheduler_class = getattr(diffusers, kind, None)
+    if not (isinstance(scheduler_class, type) and issubclass(scheduler_class, diffusers.SchedulerMixin)):
+        raise UserError(f"--diffusion {name}: its scheduler {kind} is none of diffusers {diffusers.__version__}")
+    try:
+        scheduler = scheduler_class.from_config(dict(config))
+    except Exception as error:  # whatever a constructor thinks of its arguments
+        raise UserError(f"--diffusion {name}: its {kind} cannot be built ({_first_line(error)})") from error
+    betas = getattr(scheduler, "betas", None)
+    if not isinstance(betas, torch.Tensor):
+        raise UserError(
+            f"--diffusion {name}: its scheduler {kind} has no betas, as flow matching and score models have none; "
+            "choose a model that was trained as a DDPM"
+        )
+    alphas_cumprod = np.cumprod(1 - betas.double().numpy())
+    if not np.allclose(alphas_cumprod, np.asarray(scheduler.alphas_cumprod), rtol=1e-3, atol=1e-6):
+        raise UserError(f"--diffusion {name}: its scheduler {kind} shifts the betas' noise; choose another model")
+    if not (alphas_cumprod[0] < 1 and (np.diff(alphas_cumprod) < 0).all()):
+        raise UserError(
+            f"--diffusion {name}: its scheduler {kind} has steps that add no noise, of which there is no noise map; "
+            "choose another model"
+        )
+    # With the defaults of the class for what the file leaves out.
+    values = scheduler.config
+    prediction = values.get("prediction_type", "epsilon")
+    if prediction not in get_args(Prediction):
+        wanted = ", ".join(get_args(Prediction))
+        raise UserError(f"--diffusion {name}: predicts {prediction!r}; choose a model that predicts one of {wanted}")
+    if prediction == "epsilon" and alphas_cumprod[-1] <= 0:
+        raise UserError(
+            f"--diffusion {name}: its last step is noise alone (rescale_betas_zero_snr), from which a predicted "
+            "noise gives no image; choose a model that predicts v"
+        )
+    if values.get("thresholding"):
+        raise UserError(
+            f"--diffusion {name}: its scheduler clips by quantiles of each image (thresholding), which the noise "
+            'space does not; set "thresholding" to false in its scheduler_config.json'
+        )
+    clip = float(values.get("clip_sample_range", 1.0)) if values.get("clip_sample") else None
+    return TrainedNoise(alphas_cumprod, cast(Prediction, prediction), clip)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,192 @@
+"""Tables of methods: a row says what a method is called and does, and where its code lies, which is loaded when used.
+
+A family of methods is a MethodTable of rows. A new method is one file and one row: --help, the documents and the
+contract tests come from the tables. A method's settings are the keyword-only arguments of its function, with their
+types and defaults; texts like `laplacian.threshold=80` are checked against them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from siamclip.errors import UserError, suggestion
+
+MethodSettings = dict[str, dict[str, Any]]  # method -> setting -> value
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row. `does`: one line, for people who choose. `needs`: what it reads, in its table's words."""
+
+    name: str
+    target: str  # "module:function"
+    does: str
+    needs: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()  # names that it had before
+
+    def load(self) -> Callable[..., Any]:
+        """Its function."""
+        return load_target(self.target)
+
+    def settings(self) -> dict[str, inspect.Parameter]:
+        """Setting -> parameter (default and annotation)."""
+        return keyword_arguments(self.target)
+
+
+Row = TypeVar("Row", bound=Method)
+
+
+class MethodTable(Mapping[str, Row], Generic[Row]):
+    """Name -> row, in the order of the rows; a method is found by its aliases too.
+
+    `example`: an assignment of a setting, shown where one has the wrong form. `groups`: further names that `chosen`
+    takes -> whether a row is meant.
+    """
+
+    def __init__(
+        self, rows: Iterable[Row], example: str = "", groups: Mapping[str, Callable[[Row], bool]] | None = None
+    ) -> None:
+        self._rows = {row.name: row for row in rows}
+        self._names = {alias: row.name for row in self._rows.values() for alias in (row.name, *row.aliases)}
+        self.example = example
+        self.groups = dict(groups or {})
+
+    def __getitem__(self, name: str) -> Row:
+        return self._rows[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def chosen(self, names: Iterable[str], setting: str) -> list[Row]:
+        """Rows by the names of methods or groups, one by one or with commas; in the table's order, none twice.
+
+        Raises UserError for `setting`, with the nearest name, or for none.
+        """
+        wanted: set[str] = set()
+        for name in (name for text in names for name in text.replace(",", " ").split()):
+            if name in self.groups:
+                wanted |= {row.name for row in self.values() if self.groups[name](row)}
+            else:
+                wanted.add(self.one(name, setting).name)
+        if not wanted:
+            raise UserError(setting, f"names no method; there are {', '.join(self)}")
+        return [row for row in self.values() if row.name in wanted]
+
+    def one(self, name: str, setting: str) -> Row:
+        """The row of this name. Raises UserError for `setting`, with the nearest name."""
+        if name not in self._names:
+            hint = suggestion(name, [*self, *self.groups], f"there are {', '.join([*self, *self.groups])}")
+            raise UserError(setting, f"no such method; {hint}", value=name)
+        return self[name]
+
+    def parse(self, assignments: Iterable[str], setting: str = "set") -> MethodSettings:
+        """Method -> setting -> value, of texts `method.setting=value`. Raises UserError, with the nearest name."""
+        parsed: MethodSettings = {}
+        for text in assignments:
+            target, equals, value = text.partition("=")
+            name, dot, key = target.strip().partition(".")
+            if not equals or not dot:
+                raise UserError(setting, f"must have the form method.setting=value, as in {self.example}", value=text)
+            if name not in self._names:
+                raise UserError(setting, f"there is no method {name!r}", suggestion(name, self), text)
+            parameters = self[name].settings()
+            if key not in parameters:
+                known = f"(it has: {', '.join(parameters) or 'none'})"
+                hint = suggestion(key, parameters)
+                problem = f"{name} has no setting {key!r}" + (f"; {hint} {known}" if hint else f" {known}")
+                raise UserError(setting, problem, value=text)
+            given = _value(setting, text, value.strip(), parameters[key].annotation)
+            parsed.setdefault(self[name].name, {})[key] = given
+        return parsed
+
+
+def effective(methods: Iterable[Method], given: Mapping[str, Mapping[str, Any]]) -> MethodSettings:
+    """All settings of these methods: the defaults, and what was given."""
+    return {
+        method.name: {key: parameter.default for key, parameter in method.settings().items()}
+        | dict(given.get(method.name, {}))
+        for method in methods
+    }
+
+
+def load_target(target: str) -> Callable[..., Any]:
+    """The function behind "module:name"."""
+    module, name = target.split(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def keyword_arguments(target: str) -> dict[str, inspect.Parameter]:
+    """Name -> parameter of the keyword-only arguments of the function behind "module:name"."""
+    parameters = inspect.signature(load_target(target), eval_str=True).parameters
+    return {name: given for name, given in parameters.items() if given.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def check_setting(name: str, value: float, lowest: float, highest: float) -> None:
+    """Raises UserError for a `method.setting` outside [lowest, highest]."""
+    if not lowest <= value <= highest:  # written so that NaN fails too
+        raise UserError("set", f"must be in [{lowest:g}, {highest:g}]", value=f"{name}={value}")
+
+
+def shown(value: Any) -> str:
+    """A setting's value as people write it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ",".join(value) or "none" if isinstance(value, tuple) else str(value)
+
+
+def _value(setting: str, assignment: str, text: str, annotation: Any) -> Any:
+    """The text in the type that the function declares."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        allowed = typing.get_args(annotation)
+    else:
+        allowed = (annotation,)
+    if type(None) in allowed and text.lower() in ("none", "null", ""):
+        return None
+    for kind in allowed:
+        if kind is bool and text.lower() in ("true", "false", "yes", "no"):
+            return text.lower() in ("true", "yes")
+        if kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+        if typing.get_origin(kind) is tuple:
+            return tuple(_list(setting, assignment, text))
+        if typing.get_origin(kind) is typing.Literal and text in typing.get_args(kind):
+            return text
+        if kind is str:
+            return text
+    raise UserError(setting, f"the value must be {_described(allowed)}", value=assignment)
+
+
+def _list(setting: str, assignment: str, text: str) -> list[str]:
+    if text.startswith("["):
+        try:
+            return [str(item) for item in json.loads(text)]
+        except ValueError as error:
+            raise UserError(setting, f'is no JSON list, as ["a", "b"] is ({error})', value=assignment) from None
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _described(allowed: tuple[Any, ...]) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", type(None): "none"}
+    parts = []
+    for kind in allowed:
+        options = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+        parts += list(map(str, options)) or [names.get(kind, str(kind))]
+    return " or ".join(parts)
