@@ -127,7 +127,8 @@ class TrainConfig(DataSettings, RuntimeSettings):
     plate_mask_probability: float = 1.0
 
     # -- loss -----------------------------------------------------------------------------------------------
-    # "contrastive", or by name from pytorch-metric-learning: see siamclip/losses.py.
+    # "contrastive", or one of pytorch-metric-learning: triplet, multi-similarity, ntxent, supcon, circle, proxy-anchor,
+    # arcface.
     loss: str = "contrastive"
     # Pairs of different identities are pushed apart up to this distance, in (0, 2].
     margin: float = 0.5
