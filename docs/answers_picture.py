@@ -18,7 +18,7 @@ PAIRS = (
     ("浙CP6597/003.jpg", "浙CP6597~clone/001.jpg", "one plate, two vehicles"),
     ("粤EF36045/000.jpg", "粤EF36045~clone/000.jpg", "one plate, two vehicles"),
 )
-COLOURS = {"same": "#1a7f37", "different": "#b42318", "near the threshold": "#9a6700"}
+COLOURS = {"same": "#1a7f37", "different": "#b42318", "look yourself": "#9a6700"}
 
 
 def main() -> None:
@@ -30,6 +30,7 @@ def main() -> None:
     from matplotlib import pyplot
     from PIL import Image, ImageOps
 
+    from config import PredictConfig
     from predict import ImageSimilarityPredictor
 
     predictor = ImageSimilarityPredictor(arguments.demo / "checkpoints" / "demo")
@@ -37,8 +38,10 @@ def main() -> None:
     figure = pyplot.figure(figsize=(11, 2.0), dpi=100)
     for column, (first, second, truth) in zip(figure.subfigures(1, len(PAIRS)), PAIRS, strict=True):
         comparison = predictor.predict(photos / first, photos / second)
-        answer = predictor.judge.answer(comparison)
-        said = "look yourself" if answer == "near the threshold" else f"{answer}, {comparison.confidence:.0%}"
+        answer = "same" if comparison.is_same else "different"
+        said = f"{answer}, {comparison.confidence:.0%}"
+        if comparison.confidence < PredictConfig.doubt_below:
+            answer = said = "look yourself"
         column.text(0.5, 0.87, said, ha="center", fontsize=16, fontweight="bold", color=COLOURS[answer])
         column.text(0.5, 0.03, truth, ha="center", fontsize=11, color="#555555")
         grid = column.subplots(1, 2)
