@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from siamclip.cleaning.apply.plan import Plan
-    from siamclip.cleaning.contracts import Findings, Pairs, Photos
+    from siamclip.cleaning.contracts import CopyPairs, Findings, PhotoTable
     from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
     from siamclip.cleaning.find.decide import Decision
     from siamclip.embedding.embedder import Embedder
@@ -133,7 +133,7 @@ def find(run: RunFolder, config: CleanFindConfig) -> int:
         photos = open_photos(run, layout=config.layout, archive=run.archive)
         with looking(console) as starts:
             found = run_methods(photos, methods, settings, config.methods, config.protected, starts)
-        pairs: list[Pairs] = found.pairs
+        pairs: list[CopyPairs] = found.pairs
         verdicts: dict[str, Verdicts] = {}
         if config.verify:
             with Bars(console) as bars:
@@ -163,7 +163,7 @@ def find(run: RunFolder, config: CleanFindConfig) -> int:
     return 0
 
 
-def leaks_of(run: RunFolder, photos: Photos, decision: Decision, config: CleanFindConfig) -> list[Findings]:
+def leaks_of(run: RunFolder, photos: PhotoTable, decision: Decision, config: CleanFindConfig) -> list[Findings]:
     """Copies on two sides, of the given folders or of train.py's split; the plan of repair goes to leaks.csv."""
     from siamclip.cleaning.contracts import NO_LABEL
     from siamclip.cleaning.find.leaks import leaks, write_plan
@@ -185,7 +185,7 @@ def leaks_of(run: RunFolder, photos: Photos, decision: Decision, config: CleanFi
 
 
 def described(
-    config: CleanFindConfig, photos: Photos, decision: Decision, methods: Mapping[str, Mapping[str, Any]]
+    config: CleanFindConfig, photos: PhotoTable, decision: Decision, methods: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """What notes.json says."""
     own: np.ndarray = ~photos.is_archived
@@ -272,7 +272,7 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
     return 0
 
 
-def export(run: RunFolder, photos: Photos, planned: Plan, config: CleanApplyConfig, console: Console) -> int:
+def export(run: RunFolder, photos: PhotoTable, planned: Plan, config: CleanApplyConfig, console: Console) -> int:
     """The cleaned collection, written elsewhere."""
     from siamclip.cleaning.apply.export import export as write_elsewhere
     from siamclip.cleaning.apply.export import kept_photos

@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.method_table import METHODS
 from siamclip.data.image.decode import IMAGE_EXTENSIONS
 from siamclip.errors import UserError, exit_on_user_error
@@ -175,11 +175,11 @@ def with_clones(
     return np.concatenate(rows), np.array(names), cloned
 
 
-def photos_of(vectors: np.ndarray, folders: np.ndarray) -> Photos:
+def photos_of(vectors: np.ndarray, folders: np.ndarray) -> PhotoTable:
     """A scanned collection in memory."""
     names, labels = np.unique(folders, return_inverse=True)
     number = len(vectors)
-    return Photos(
+    return PhotoTable(
         Path(),
         [f"{folder}/{i}.jpg" for i, folder in enumerate(folders)],
         np.array([f"{i:032x}".encode() for i in range(number)], "S32"),
@@ -191,7 +191,7 @@ def photos_of(vectors: np.ndarray, folders: np.ndarray) -> Photos:
     )
 
 
-def _by_folder(found: Findings, photos: Photos, folders: np.ndarray) -> np.ndarray:
+def _by_folder(found: Findings, photos: PhotoTable, folders: np.ndarray) -> np.ndarray:
     """(F,) score of each folder, 0 where it is not suspected."""
     score = np.zeros(len(folders))
     score[photos.labels[found.rows]] = found.score

@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from demo.dirty.defects import COPIES, jpeg
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.data.image.decode import decode
@@ -68,7 +68,7 @@ def main() -> None:
     Console(width=150).print(table)
 
 
-def scanned(folder: Path, run: Path, embedder: Embedder) -> Photos:
+def scanned(folder: Path, run: Path, embedder: Embedder) -> PhotoTable:
     from siamclip.cleaning.scan.scan import scan
     from siamclip.cleaning.scan.table.photos import open_photos
 
@@ -103,7 +103,7 @@ def write_edits(source: Path, folder: Path, number: int, generator: np.random.Ge
             return
 
 
-def of_edits(photos: Photos, precision: float) -> Table:
+def of_edits(photos: PhotoTable, precision: float) -> Table:
     from rich.table import Table
 
     kind = np.array([path.split("/")[0] for path in photos.paths])
@@ -137,7 +137,7 @@ def at_precision(distance: np.ndarray, right: np.ndarray, precision: float) -> t
     return float(correct[usable[-1]] / len(order)), float(distance[order][usable[-1]])
 
 
-def _distances(photos: Photos, name: str, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _distances(photos: PhotoTable, name: str, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """(R, C): Hamming distances, or Euclidean ones between embeddings."""
     if name == "semantic":
         vectors = photos.vectors()
@@ -155,7 +155,7 @@ def _threshold(name: str) -> float:
 # -- edits that exist -------------------------------------------------------------------------------------------------
 
 
-def of_groups(photos: Photos, path: Path) -> Table:
+def of_groups(photos: PhotoTable, path: Path) -> Table:
     from rich.table import Table
 
     with path.open(encoding="utf-8", newline="") as file:
@@ -171,7 +171,7 @@ def of_groups(photos: Photos, path: Path) -> Table:
     for method in [method for method in METHODS.values() if method.family == "duplicates"]:
         turns = {"orientations": True} if "orientations" in method.settings() else {}
         for settings in [{}, turns] if turns else [{}]:
-            pairs: Pairs = load_target(method.target)(photos, **settings)
+            pairs: CopyPairs = load_target(method.target)(photos, **settings)
             right = int(same[pairs.first, pairs.second].sum())
             share = f"{right / len(pairs):.2f}" if len(pairs) else "-"
             name = f"{method.name}{', orientations' if settings else ''}"

@@ -31,7 +31,7 @@ import numpy as np
 
 from siamclip.errors import UserError, exit_on_user_error
 
-Pairs = tuple[np.ndarray, np.ndarray]
+CopyPairs = tuple[np.ndarray, np.ndarray]
 
 
 def main() -> None:
@@ -170,17 +170,17 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def ours() -> Callable[[np.ndarray, int], Pairs]:
+def ours() -> Callable[[np.ndarray, int], CopyPairs]:
     from siamclip.cleaning.duplicates.hashing.hash_search import pairs_within
 
     return lambda hashes, threshold: pairs_within(hashes, threshold)[:2]
 
 
-def faiss_flat() -> Callable[[np.ndarray, int], Pairs]:
+def faiss_flat() -> Callable[[np.ndarray, int], CopyPairs]:
     """Every hash asks for its neighbours, in blocks; the answers hold each pair twice and every hash itself."""
     import faiss
 
-    def search(hashes: np.ndarray, threshold: int) -> Pairs:
+    def search(hashes: np.ndarray, threshold: int) -> CopyPairs:
         codes = hashes.view(np.uint8).reshape(-1, 8)
         index = faiss.IndexBinaryFlat(64)
         index.add(codes)
@@ -196,12 +196,12 @@ def faiss_flat() -> Callable[[np.ndarray, int], Pairs]:
     return search
 
 
-def _imagededup(method: str) -> Callable[[np.ndarray, int], Pairs]:
+def _imagededup(method: str) -> Callable[[np.ndarray, int], CopyPairs]:
     from imagededup.methods import PHash
 
     logging.disable(logging.INFO)
 
-    def search(hashes: np.ndarray, threshold: int) -> Pairs:
+    def search(hashes: np.ndarray, threshold: int) -> CopyPairs:
         encodings = {str(i): f"{int(value):016x}" for i, value in enumerate(hashes)}
         found = PHash(verbose=False).find_duplicates(
             encoding_map=encodings, max_distance_threshold=threshold, search_method=method
@@ -213,7 +213,7 @@ def _imagededup(method: str) -> Callable[[np.ndarray, int], Pairs]:
     return search
 
 
-SIDES: dict[str, Callable[[], Callable[[np.ndarray, int], Pairs]]] = {
+SIDES: dict[str, Callable[[], Callable[[np.ndarray, int], CopyPairs]]] = {
     "ours": ours,
     "faiss flat": faiss_flat,
     "imagededup cython": lambda: _imagededup("brute_force_cython"),

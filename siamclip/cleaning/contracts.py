@@ -1,9 +1,9 @@
 """What the parts of cleaning hand to each other.
 
     image scorer   RGB image -> one value a column                      runs in the scan, on one shared decode
-    method         Photos -> Findings or Pairs                          runs on the scanned table
+    method         PhotoTable -> Findings or CopyPairs                       runs on the scanned table
 
-Every photo is a row of `Photos`; findings and pairs name photos by their row. Whether a photo goes or stays is
+Every photo is a row of `PhotoTable`; findings and pairs name photos by their row. Whether a photo goes or stays is
 decided once, for all methods together, in `decide.py`: no method removes anything by itself.
 """
 
@@ -22,7 +22,7 @@ NO_LABEL = -1
 
 
 @dataclass
-class Photos:
+class PhotoTable:
     """The scanned files, one row a file, in the order of their paths. Rows of unreadable files are there too.
 
     `columns` holds what the image scorers found (see method_table.py), one entry a row. Where a file could not be
@@ -104,7 +104,7 @@ class Findings:
 
 
 @dataclass
-class Pairs:
+class CopyPairs:
     """Pairs of photos that one method holds for copies of each other: rows first < second, no pair twice.
 
     `distance` is in the method's own unit, lower is more alike. `inliers`: geometrically consistent matches,

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from siamclip.methods import Method as Row
-from siamclip.methods import MethodTable
+from siamclip.methods import Method, MethodTable
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scorer(Row):
+class Scorer(Method):
     """An image scorer: `target(decoded) -> {column: value}`; runs in the scan.
 
     `columns`: name -> NumPy dtype of one entry ("f4", "u8", "(4,)u8", "U" for text, "S32" for a hash).
@@ -29,8 +28,8 @@ class Scorer(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method(Row):
-    """A method: `target(photos, **settings) -> Findings | Pairs`; runs on the scanned table.
+class CleaningMethod(Method):
+    """A method: `target(photos, **settings) -> Findings | CopyPairs`; runs on the scanned table.
 
     `needs`: the scorers whose columns it reads; "embedding" and "labels" where it needs these.
     """
@@ -50,7 +49,7 @@ _HASHES = ("phash", "ahash", "dhash", "whash")
 _BITS_256 = ("perceptual16", "perceptual")  # hash_contrast is the smaller hashes' column
 
 
-def _of_family(family: str, row: Method) -> bool:
+def _of_family(family: str, row: CleaningMethod) -> bool:
     return row.family == family
 
 
@@ -122,33 +121,35 @@ SCORERS = MethodTable[Scorer](
     )
 )  # fmt: skip
 
-METHODS = MethodTable[Method](
+METHODS = MethodTable[CleaningMethod](
     (
-        Method(
+        CleaningMethod(
             "unreadable", _QUALITY + "integrity:unreadable", "empty, truncated or damaged files", family="integrity"
         ),
-        Method(
+        CleaningMethod(
             "wrong_extension",
             _QUALITY + "integrity:wrong_extension",
             "a PNG called .jpg",
             ("file",),
             family="integrity",
         ),
-        Method("animated", _QUALITY + "integrity:animated", "files with several frames", ("file",), family="integrity"),
-        Method("alpha", _QUALITY + "integrity:alpha", "transparency", ("file",), family="integrity"),
-        Method(
+        CleaningMethod(
+            "animated", _QUALITY + "integrity:animated", "files with several frames", ("file",), family="integrity"
+        ),
+        CleaningMethod("alpha", _QUALITY + "integrity:alpha", "transparency", ("file",), family="integrity"),
+        CleaningMethod(
             "colour_space", _QUALITY + "integrity:colour_space", "grey, CMYK, 16 bits", ("file",), family="integrity"
         ),
-        Method(
+        CleaningMethod(
             "orientation",
             _QUALITY + "integrity:orientation",
             "stored turned or mirrored",
             ("file",),
             family="integrity",
         ),
-        Method("too_small", _QUALITY + "size:too_small", "fewer pixels than wanted", ("file",), family="size"),
-        Method("aspect_ratio", _QUALITY + "size:aspect_ratio", "strips and slivers", ("file",), family="size"),
-        Method(
+        CleaningMethod("too_small", _QUALITY + "size:too_small", "fewer pixels than wanted", ("file",), family="size"),
+        CleaningMethod("aspect_ratio", _QUALITY + "size:aspect_ratio", "strips and slivers", ("file",), family="size"),
+        CleaningMethod(
             "object_area",
             _QUALITY + "object_area:object_area",
             "objects too small or too large",
@@ -157,11 +158,11 @@ METHODS = MethodTable[Method](
             default=False,
             requires=("boxes",),
         ),
-        Method("laplacian", _SHARPNESS + "laplacian:judge", "blur", ("laplacian",), family="sharpness"),
-        Method(
+        CleaningMethod("laplacian", _SHARPNESS + "laplacian:judge", "blur", ("laplacian",), family="sharpness"),
+        CleaningMethod(
             "fft_ratio", _SHARPNESS + "spectrum:judge_ratio", "blur", ("spectrum",), family="sharpness", default=False
         ),
-        Method(
+        CleaningMethod(
             "spectrum_entropy",
             _SHARPNESS + "spectrum:judge_entropy",
             "blur",
@@ -169,25 +170,29 @@ METHODS = MethodTable[Method](
             family="sharpness",
             default=False,
         ),
-        Method("sobel", _SHARPNESS + "sobel:judge", "blur", ("sobel",), family="sharpness", default=False),
-        Method("canny", _SHARPNESS + "edges:judge_canny", "few edges", ("edges",), family="sharpness", default=False),
-        Method(
+        CleaningMethod("sobel", _SHARPNESS + "sobel:judge", "blur", ("sobel",), family="sharpness", default=False),
+        CleaningMethod(
+            "canny", _SHARPNESS + "edges:judge_canny", "few edges", ("edges",), family="sharpness", default=False
+        ),
+        CleaningMethod(
             "roberts", _SHARPNESS + "edges:judge_roberts", "few edges", ("edges",), family="sharpness", default=False
         ),
-        Method(
+        CleaningMethod(
             "prewitt", _SHARPNESS + "edges:judge_prewitt", "few edges", ("edges",), family="sharpness", default=False
         ),
-        Method(
+        CleaningMethod(
             "under_exposed", _QUALITY + "exposure:under_exposed", "large black parts", ("exposure",), family="exposure"
         ),
-        Method(
+        CleaningMethod(
             "over_exposed", _QUALITY + "exposure:over_exposed", "large white parts", ("exposure",), family="exposure"
         ),
-        Method(
+        CleaningMethod(
             "intensity", _QUALITY + "exposure:intensity", "dark or light as a whole", ("exposure",), family="exposure"
         ),
-        Method("low_contrast", _QUALITY + "exposure:low_contrast", "flat, foggy", ("exposure",), family="exposure"),
-        Method(
+        CleaningMethod(
+            "low_contrast", _QUALITY + "exposure:low_contrast", "flat, foggy", ("exposure",), family="exposure"
+        ),
+        CleaningMethod(
             "low_entropy",
             _QUALITY + "exposure:low_entropy",
             "few grey levels: blank",
@@ -195,7 +200,7 @@ METHODS = MethodTable[Method](
             family="exposure",
             default=False,
         ),
-        Method(
+        CleaningMethod(
             "iqa",
             _QUALITY + "no_reference.iqa:judge",
             "what a no-reference network or model dislikes",
@@ -203,10 +208,14 @@ METHODS = MethodTable[Method](
             family="iqa",
             default=False,
         ),
-        Method("exact", _DUPLICATES + "exact:same_bytes", "the same bytes", family="duplicates"),
-        Method("pixels", _DUPLICATES + "exact:same_pixels", "the same pixels", ("pixels",), family="duplicates"),
-        Method("phash", _DUPLICATES + "perceptual:phash", "edited copies", ("perceptual",), family="duplicates"),
-        Method(
+        CleaningMethod("exact", _DUPLICATES + "exact:same_bytes", "the same bytes", family="duplicates"),
+        CleaningMethod(
+            "pixels", _DUPLICATES + "exact:same_pixels", "the same pixels", ("pixels",), family="duplicates"
+        ),
+        CleaningMethod(
+            "phash", _DUPLICATES + "perceptual:phash", "edited copies", ("perceptual",), family="duplicates"
+        ),
+        CleaningMethod(
             "ahash",
             _DUPLICATES + "perceptual:ahash",
             "edited copies",
@@ -214,7 +223,7 @@ METHODS = MethodTable[Method](
             family="duplicates",
             default=False,
         ),
-        Method(
+        CleaningMethod(
             "dhash",
             _DUPLICATES + "perceptual:dhash",
             "edited copies",
@@ -222,7 +231,7 @@ METHODS = MethodTable[Method](
             family="duplicates",
             default=False,
         ),
-        Method(
+        CleaningMethod(
             "whash",
             _DUPLICATES + "perceptual:whash",
             "edited copies",
@@ -230,7 +239,7 @@ METHODS = MethodTable[Method](
             family="duplicates",
             default=False,
         ),
-        Method(
+        CleaningMethod(
             "phash16",
             _DUPLICATES + "perceptual:phash16",
             "edited copies",
@@ -238,7 +247,7 @@ METHODS = MethodTable[Method](
             family="duplicates",
             default=False,
         ),
-        Method(
+        CleaningMethod(
             "ahash16",
             _DUPLICATES + "perceptual:ahash16",
             "edited copies",
@@ -246,7 +255,7 @@ METHODS = MethodTable[Method](
             family="duplicates",
             default=False,
         ),
-        Method(
+        CleaningMethod(
             "dhash16",
             _DUPLICATES + "perceptual:dhash16",
             "edited copies",
@@ -254,7 +263,7 @@ METHODS = MethodTable[Method](
             family="duplicates",
             default=False,
         ),
-        Method(
+        CleaningMethod(
             "whash16",
             _DUPLICATES + "perceptual:whash16",
             "edited copies",
@@ -262,15 +271,17 @@ METHODS = MethodTable[Method](
             family="duplicates",
             default=False,
         ),
-        Method("semantic", _DUPLICATES + "semantic:semantic", "the same content", ("embedding",), family="duplicates"),
-        Method(
+        CleaningMethod(
+            "semantic", _DUPLICATES + "semantic:semantic", "the same content", ("embedding",), family="duplicates"
+        ),
+        CleaningMethod(
             "kmeans",
             _CONSISTENCY + "kmeans:kmeans",
             "small clusters, far from centroids",
             ("embedding",),
             family="strangers",
         ),
-        Method(
+        CleaningMethod(
             "dbscan",
             _CONSISTENCY + "dbscan:dbscan",
             "noise between clusters",
@@ -278,15 +289,17 @@ METHODS = MethodTable[Method](
             family="strangers",
             default=False,
         ),
-        Method("knn", _CONSISTENCY + "knn:knn", "photos without neighbours", ("embedding",), family="strangers"),
-        Method(
+        CleaningMethod(
+            "knn", _CONSISTENCY + "knn:knn", "photos without neighbours", ("embedding",), family="strangers"
+        ),
+        CleaningMethod(
             "wrong_label",
             _CONSISTENCY + "wrong_label:wrong_label",
             "photos nearer to another folder than to their own",
             ("embedding", "labels"),
             family="labels",
         ),
-        Method(
+        CleaningMethod(
             "cloned_plate",
             _CONSISTENCY + "cloned_plate:cloned_plate",
             "folders that hold two vehicles",

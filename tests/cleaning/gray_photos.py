@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.data.image.decode import Header
 from tests.cleaning.photo_tables import photos_of
@@ -60,7 +60,7 @@ def photos(
     paths: Sequence[str] | None = None,
     errors: Mapping[int, str] | None = None,
     archived: Sequence[int] = (),
-) -> Photos:
+) -> PhotoTable:
     """A flat collection with these columns; `errors` and `archived` name rows."""
     number = len(paths) if paths is not None else len(next(iter(columns.values())))
     names = paths if paths is not None else [f"{row:05}.jpg" for row in range(number)]

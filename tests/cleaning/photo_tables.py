@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, Pairs, Photos
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, PhotoTable
 
 
-def photos_of(*paths: str, flat: bool = False, **given: Any) -> Photos:
+def photos_of(*paths: str, flat: bool = False, **given: Any) -> PhotoTable:
     """One row a path, of 100 x 100 pixels and as many bytes as its place; the first folder is the identity.
 
     `given`: `bytes`, `content` (text, a hash each), `errors`, `archived`, `sides` or a column, one entry a row.
@@ -21,7 +21,7 @@ def photos_of(*paths: str, flat: bool = False, **given: Any) -> Photos:
     labels = [NO_LABEL if folder == NO_LABEL else identities.index(str(folder)) for folder in folders]
     content = given.pop("content", [f"{i:032x}" for i in range(number)])
     sides, archived = given.pop("sides", None), given.pop("archived", None)
-    return Photos(
+    return PhotoTable(
         Path("/photos"),
         list(paths),
         np.array([text.encode() for text in content], "S32"),
@@ -36,10 +36,10 @@ def photos_of(*paths: str, flat: bool = False, **given: Any) -> Photos:
     )
 
 
-def pairs_of(method: str, *pairs: tuple[int, int, float], inliers: list[int] | None = None) -> Pairs:
+def pairs_of(method: str, *pairs: tuple[int, int, float], inliers: list[int] | None = None) -> CopyPairs:
     """(one row, the other row, distance) each."""
     ordered = [(min(a, b), max(a, b), distance) for a, b, distance in pairs]
-    return Pairs(
+    return CopyPairs(
         method,
         np.array([pair[0] for pair in ordered], np.int64),
         np.array([pair[1] for pair in ordered], np.int64),
@@ -48,9 +48,9 @@ def pairs_of(method: str, *pairs: tuple[int, int, float], inliers: list[int] | N
     )
 
 
-def permuted(photos: Photos, to: np.ndarray) -> Photos:
+def permuted(photos: PhotoTable, to: np.ndarray) -> PhotoTable:
     """Row i of the result is row `to[i]` of `photos`."""
-    return Photos(
+    return PhotoTable(
         photos.root,
         [photos.paths[i] for i in to],
         photos.content[to],
@@ -64,12 +64,12 @@ def permuted(photos: Photos, to: np.ndarray) -> Photos:
     )
 
 
-def permuted_pairs(pairs: Pairs, to: np.ndarray) -> Pairs:
+def permuted_pairs(pairs: CopyPairs, to: np.ndarray) -> CopyPairs:
     """The same pairs of photos, by the rows of `permuted`, in another order."""
     place = np.argsort(to)
     first, second = place[pairs.first], place[pairs.second]
     order = np.argsort(np.maximum(first, second), kind="stable")
-    return Pairs(
+    return CopyPairs(
         pairs.method,
         np.minimum(first, second)[order],
         np.maximum(first, second)[order],

@@ -8,7 +8,7 @@ import typing
 import numpy as np
 import pytest
 
-from siamclip.cleaning.contracts import Findings, Pairs
+from siamclip.cleaning.contracts import CopyPairs, Findings
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.method_table import FAMILIES, METHODS, SCORERS
 from siamclip.data.image.decode import Header
@@ -39,7 +39,7 @@ def test_a_scorer_gives_its_columns_and_only_finite_values(name: str, shape: tup
 def test_a_method_is_a_function_of_the_photos_and_of_settings_with_defaults(name: str) -> None:
     method = METHODS[name]
     signature = inspect.signature(load_target(method.target), eval_str=True)
-    assert signature.return_annotation in (Findings, Pairs)
+    assert signature.return_annotation in (Findings, CopyPairs)
     for setting, parameter in METHODS[name].settings().items():
         assert parameter.kind is parameter.KEYWORD_ONLY, setting
         assert parameter.default is not parameter.empty, setting

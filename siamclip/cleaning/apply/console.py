@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from siamclip.cleaning.console import SHOWN
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.find.class_counts import as_table, class_counts
 from siamclip.cli.console import say
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from siamclip.cleaning.apply.plan import Plan
 
 
-def say_plan(console: Console, photos: Photos, plan: Plan) -> None:
+def say_plan(console: Console, photos: PhotoTable, plan: Plan) -> None:
     """The photos of each identity before and after, and what apply would do."""
     removed = {removal.path for removal in plan.removals}
     remove = np.array([path in removed for path in photos.paths], bool) & ~photos.is_archived

@@ -26,7 +26,7 @@ from siamclip.errors import UserError, printable
 from siamclip.files.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from siamclip.cleaning.contracts import Photos
+    from siamclip.cleaning.contracts import PhotoTable
 
 MARKER = ".siamclip-export.json"
 _PART = ".siamclip-export.part"
@@ -52,7 +52,7 @@ class ExportSummary:
     unreadable: list[str] = field(default_factory=list)
 
 
-def kept_photos(photos: Photos, removals: Iterable[Removal]) -> list[Kept]:
+def kept_photos(photos: PhotoTable, removals: Iterable[Removal]) -> list[Kept]:
     """All photos of the scan that are not to be removed, without those of an archive."""
     removed = {removal.path for removal in removals}
     archived = photos.is_archived

@@ -15,7 +15,7 @@ from siamclip.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from siamclip.cleaning.contracts import Photos
+    from siamclip.cleaning.contracts import PhotoTable
 
 BY_HAND = "decision"  # in the place of a method's name
 _REMOVED = "removed by a decision"
@@ -40,7 +40,7 @@ class Plan:
 
 
 def plan(
-    findings: Table, photos: Photos, decisions: Decisions | None = None, methods: Collection[str] | None = None
+    findings: Table, photos: PhotoTable, decisions: Decisions | None = None, methods: Collection[str] | None = None
 ) -> Plan:
     """The removals in the order of their paths.
 
@@ -104,5 +104,5 @@ def _proposals(findings: Table) -> Iterator[tuple[str, str, str, str, str]]:
             yield os.fsdecode(path), str(method), str(reason), os.fsdecode(content), os.fsdecode(related or "")
 
 
-def _content(photos: Photos, row: int) -> str:
+def _content(photos: PhotoTable, row: int) -> str:
     return bytes(photos.content[row]).decode("ascii")

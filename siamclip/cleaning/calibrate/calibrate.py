@@ -21,7 +21,7 @@ import numpy as np
 
 from siamclip.cleaning.calibrate.estimate import Choice, Curve, choose, curve
 from siamclip.cleaning.calibrate.sample import draw
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.duplicates.groups.evidence import is_semantic
 from siamclip.errors import UserError, printable
 from siamclip.files.atomic import write_atomically
@@ -79,7 +79,7 @@ class Result:
 
 
 def propose(
-    photos: Photos,
+    photos: PhotoTable,
     method: str,
     number: int = 100,
     seed: int = 0,
@@ -114,7 +114,7 @@ def propose(
     )
 
 
-def collection_of(photos: Photos) -> str:
+def collection_of(photos: PhotoTable) -> str:
     """A hash of the contents of the readable photos, whatever they are called."""
     import xxhash
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.duplicates.perceptual import FLAT
 from siamclip.cleaning.method_table import METHODS
 from siamclip.errors import UserError
@@ -54,7 +54,7 @@ class Sample:
     bin: np.ndarray
 
 
-def measure(photos: Photos, method: str) -> Measure:
+def measure(photos: PhotoTable, method: str) -> Measure:
     """Raises UserError for a method without a distance between photos, or one that the scan has nothing for."""
     needs = METHODS[method].needs if method in METHODS and METHODS[method].family == "duplicates" else ()
     rows = np.flatnonzero(photos.readable)
@@ -85,7 +85,12 @@ def default_range(kind: str, words: int, threshold: float) -> float:
 
 
 def draw(
-    photos: Photos, method: str, threshold: float, number: int = 100, seed: int = 0, max_distance: float | None = None
+    photos: PhotoTable,
+    method: str,
+    threshold: float,
+    number: int = 100,
+    seed: int = 0,
+    max_distance: float | None = None,
 ) -> Sample:
     """At most `number` pairs from 0 to `max_distance`, in bins of which none holds pairs on both sides of `threshold`.
 

@@ -22,7 +22,7 @@ from siamclip.cleaning.calibrate.calibrate import (
     save,
 )
 from siamclip.cleaning.calibrate.plot import plot
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.method_table import METHODS
 from siamclip.data.image.thumbnails import Progress
 from siamclip.errors import UserError
@@ -31,7 +31,7 @@ from siamclip.files.atomic import write_atomically
 
 def calibrate(
     folder: Path,
-    photos: Photos,
+    photos: PhotoTable,
     method: str,
     *,
     questions: int = 100,
@@ -78,7 +78,7 @@ def calibrate(
 
 def _questions(
     place: Path,
-    photos: Photos,
+    photos: PhotoTable,
     method: str,
     number: int,
     seed: int,

@@ -19,7 +19,7 @@ import numpy as np
 
 from siamclip.cleaning.consistency.folders import Folders, folders_of
 from siamclip.cleaning.consistency.neighbours import Notes, nothing, require
-from siamclip.cleaning.contracts import Findings, Photos, findings
+from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 from siamclip.errors import printable
 
 _REFERENCES = 1000  # photos of a larger folder that are split; the others follow the nearer group
@@ -27,7 +27,7 @@ _PAIRS = 200_000  # pairs of each kind that the same-vehicle distance is chosen 
 
 
 def cloned_plate(
-    photos: Photos,
+    photos: PhotoTable,
     *,
     same_distance: float | None = None,
     min_photos: int = 4,
@@ -159,7 +159,7 @@ def _pairs_between(folders: Folders, seed: int) -> np.ndarray:
 
 
 def _as_findings(
-    photos: Photos, folders: Folders, suspected: list[Split], same_distance: float, notes: Notes
+    photos: PhotoTable, folders: Folders, suspected: list[Split], same_distance: float, notes: Notes
 ) -> Findings:
     rows, scores, reasons, groups, related = [], [], [], [], []
     for split in suspected:
@@ -189,7 +189,7 @@ def _as_findings(
     )
 
 
-def _reason(photos: Photos, folders: Folders, split: Split, same_distance: float) -> str:
+def _reason(photos: PhotoTable, folders: Folders, split: Split, same_distance: float) -> str:
     from sklearn.metrics import silhouette_score
 
     members, second = split.members, split.second

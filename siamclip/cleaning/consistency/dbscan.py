@@ -11,14 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from siamclip.cleaning.consistency.neighbours import Notes, nearest, nothing, require, usable_rows, vectors_of
-from siamclip.cleaning.contracts import Findings, Photos, findings
+from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 
 # scikit-learn takes 5. Strangers of one kind have each other near: 10 was more precise on nine of twelve mixtures of
 # real collections, and found .80 of the strangers on average instead of .72.
 _MIN_SAMPLES = 10
 
 
-def dbscan(photos: Photos, *, eps: float | None = None, min_samples: int | None = None, seed: int = 0) -> Findings:
+def dbscan(photos: PhotoTable, *, eps: float | None = None, min_samples: int | None = None, seed: int = 0) -> Findings:
     """Photos that DBSCAN calls noise; score: the distance to the nearest core photo, in (eps, 2].
 
     eps: a distance; chosen at the knee of the sorted distances to the (min_samples - 1)-th neighbour when not given.

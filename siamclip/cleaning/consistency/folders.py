@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from siamclip.cleaning.consistency.neighbours import usable_rows, vectors_of
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 
 
 @dataclass(frozen=True)
 class Folders:
     """Photos with an embedding and a label, sorted by label, then by content. Positions count in that order.
 
-    rows: (M,) int64 into `Photos`; vectors: (M, D) float32; labels: (M,); starts: (F,), sizes: (F,) of each folder.
+    rows: (M,) int64 into `PhotoTable`; vectors: (M, D) float32; labels: (M,); starts: (F,), sizes: (F,) of each folder.
     """
 
     rows: np.ndarray
@@ -31,7 +31,7 @@ class Folders:
                 yield np.arange(start, start + size)
 
 
-def folders_of(photos: Photos) -> Folders:
+def folders_of(photos: PhotoTable) -> Folders:
     """Raises UserError where the scan has no embeddings."""
     rows = usable_rows(photos)
     rows = rows[photos.labels[rows] >= 0]

@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 
 from siamclip.cleaning.consistency.neighbours import nothing, require, robust_centre, usable_rows, vectors_of
-from siamclip.cleaning.contracts import Findings, Photos, findings
+from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 
 _ALL_AT_ONCE = 20_000  # photos up to which every one takes part in each step
 _FITTED_ON = 200_000  # photos that the centroids are learned from at most
@@ -22,7 +22,7 @@ _FEW = 10  # members below which a cluster's spread says little, and that of all
 
 
 def kmeans(
-    photos: Photos,
+    photos: PhotoTable,
     *,
     clusters: int | None = None,
     small: float = 0.25,

@@ -11,13 +11,13 @@ import math
 import numpy as np
 
 from siamclip.cleaning.consistency.neighbours import nearest, nothing, require, robust_centre, usable_rows, vectors_of
-from siamclip.cleaning.contracts import Findings, Photos, findings
+from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 
 _ARCHIVE_SAMPLE = 10_000  # archived photos that join in saying what is usual
 
 
 def knn(
-    photos: Photos,
+    photos: PhotoTable,
     *,
     neighbours: int = 10,
     deviations: float = 3.0,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos, findings
+from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 from siamclip.errors import UserError
 
 Notes = dict[str, str | float | int]
@@ -33,7 +33,7 @@ class Neighbours:
     notes: Notes = field(default_factory=dict)
 
 
-def usable_rows(photos: Photos) -> np.ndarray:
+def usable_rows(photos: PhotoTable) -> np.ndarray:
     """(M,) int64 rows of the photos that could be read and embedded, in the order of their content.
 
     That order does not depend on the files' names: what is learned from the rows one after the other must not either.
@@ -47,7 +47,7 @@ def usable_rows(photos: Photos) -> np.ndarray:
     return rows[np.argsort(photos.content[rows], kind="stable")]
 
 
-def vectors_of(photos: Photos, rows: np.ndarray) -> np.ndarray:
+def vectors_of(photos: PhotoTable, rows: np.ndarray) -> np.ndarray:
     """(M, D) float32, a copy."""
     return np.ascontiguousarray(photos.vectors()[rows], dtype=np.float32)
 

@@ -18,14 +18,14 @@ import numpy as np
 
 from siamclip.cleaning.consistency.folders import Folders, folders_of
 from siamclip.cleaning.consistency.neighbours import nearest, nothing, require, robust_centre
-from siamclip.cleaning.contracts import Findings, Photos, findings
+from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 from siamclip.errors import printable
 
 _CANDIDATES = 16  # nearest photos, and nearest medoids, whose folders may be the better label
 _REFERENCES = 2000  # photos that a larger folder is represented by
 
 
-def wrong_label(photos: Photos, *, deviations: float = 2.5, margin: float | None = None, seed: int = 0) -> Findings:
+def wrong_label(photos: PhotoTable, *, deviations: float = 2.5, margin: float | None = None, seed: int = 0) -> Findings:
     """Photos that are nearer to another folder than to their own by more than `margin`.
 
     Score: mean of the distances to the own folder's medoid and nearest photo, less the same for the other folders; in

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xxhash
 
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.duplicates.groups.keepers import preferred
 from siamclip.cleaning.duplicates.vectors.cosine_search import Neighbours
@@ -19,17 +19,17 @@ def pixel_hash(decoded: Decoded) -> dict[str, bytes]:
     return {"pixel_hash": digest.hexdigest().encode("ascii")}
 
 
-def same_bytes(photos: Photos) -> Pairs:
+def same_bytes(photos: PhotoTable) -> CopyPairs:
     """Pairs of files with the same bytes; the distance is 0. Unreadable files are no copies of each other."""
     return _equal("exact", photos, photos.content)
 
 
-def same_pixels(photos: Photos) -> Pairs:
+def same_pixels(photos: PhotoTable) -> CopyPairs:
     """Pairs of photos with the same size and the same pixels, once decoded and turned upright; the distance is 0."""
     return _equal("pixels", photos, photos.column("pixel_hash"))
 
 
-def _equal(method: str, photos: Photos, hashes: np.ndarray) -> Pairs:
+def _equal(method: str, photos: PhotoTable, hashes: np.ndarray) -> CopyPairs:
     """`hashes`: (N,) "S32"; empty ones match nothing. A crowd of equal photos gives fewer pairs: see expansion.py."""
     known = photos.readable & (hashes != b"")
     value = np.full(len(photos), -1, np.int64)
@@ -37,4 +37,4 @@ def _equal(method: str, photos: Photos, hashes: np.ndarray) -> Pairs:
     nothing = np.empty(0, np.int64)
     near = Neighbours(nothing, nothing, np.empty(0, np.float32))
     found = expanded(value, near, photos.labels, preferred(photos), photos.is_archived)
-    return Pairs(method, found.first, found.second, found.distance)
+    return CopyPairs(method, found.first, found.second, found.distance)

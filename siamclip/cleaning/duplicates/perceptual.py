@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates.groups.keepers import preferred
 from siamclip.cleaning.duplicates.hashing.hash_search import pairs_between, pairs_within
 from siamclip.cleaning.duplicates.vectors.cosine_search import Neighbours
@@ -22,47 +22,47 @@ FLAT = 2.0
 _ALL_ONES = np.uint64(2**64 - 1)
 
 
-def phash(photos: Photos, *, threshold: int = 5, orientations: bool = False) -> Pairs:
+def phash(photos: PhotoTable, *, threshold: int = 5, orientations: bool = False) -> CopyPairs:
     """Pairs at most `threshold` of 64 bits apart; with `orientations` in the nearest of the eight orientations."""
     return _near(photos, "phash", 8, threshold, orientations)
 
 
-def ahash(photos: Photos, *, threshold: int = 5, orientations: bool = False) -> Pairs:
+def ahash(photos: PhotoTable, *, threshold: int = 5, orientations: bool = False) -> CopyPairs:
     """As `phash`, of the hash of means."""
     return _near(photos, "ahash", 8, threshold, orientations)
 
 
-def dhash(photos: Photos, *, threshold: int = 5, orientations: bool = False) -> Pairs:
+def dhash(photos: PhotoTable, *, threshold: int = 5, orientations: bool = False) -> CopyPairs:
     """As `phash`, of the hash of differences."""
     return _near(photos, "dhash", 8, threshold, orientations)
 
 
-def whash(photos: Photos, *, threshold: int = 5, orientations: bool = False) -> Pairs:
+def whash(photos: PhotoTable, *, threshold: int = 5, orientations: bool = False) -> CopyPairs:
     """As `phash`, of the wavelet hash."""
     return _near(photos, "whash", 8, threshold, orientations)
 
 
-def phash16(photos: Photos, *, threshold: int = 20) -> Pairs:
+def phash16(photos: PhotoTable, *, threshold: int = 20) -> CopyPairs:
     """Pairs at most `threshold` of 256 bits apart."""
     return _near(photos, "phash", 16, threshold, False)
 
 
-def ahash16(photos: Photos, *, threshold: int = 20) -> Pairs:
+def ahash16(photos: PhotoTable, *, threshold: int = 20) -> CopyPairs:
     """As `phash16`, of the hash of means."""
     return _near(photos, "ahash", 16, threshold, False)
 
 
-def dhash16(photos: Photos, *, threshold: int = 20) -> Pairs:
+def dhash16(photos: PhotoTable, *, threshold: int = 20) -> CopyPairs:
     """As `phash16`, of the hash of differences."""
     return _near(photos, "dhash", 16, threshold, False)
 
 
-def whash16(photos: Photos, *, threshold: int = 20) -> Pairs:
+def whash16(photos: PhotoTable, *, threshold: int = 20) -> CopyPairs:
     """As `phash16`, of the wavelet hash."""
     return _near(photos, "whash", 16, threshold, False)
 
 
-def _near(photos: Photos, name: str, side: int, threshold: int, oriented: bool) -> Pairs:
+def _near(photos: PhotoTable, name: str, side: int, threshold: int, oriented: bool) -> CopyPairs:
     """Distances are Hamming distances in bits. Raises UserError for a threshold at which unrelated photos match."""
     method = name if side == 8 else f"{name}{side}"
     largest = side * side // 4  # of unrelated photos half the bits differ
@@ -89,7 +89,7 @@ def _near(photos: Photos, name: str, side: int, threshold: int, oriented: bool) 
         "distinct hashes": len(values),
         "photos without structure, left out": int((photos.readable & ~informative).sum()),
     }
-    return Pairs(method, found.first, found.second, found.distance, notes=notes)
+    return CopyPairs(method, found.first, found.second, found.distance, notes=notes)
 
 
 def _has_information(hashes: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import xxhash
 
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates.groups.keepers import preferred
 from siamclip.cleaning.duplicates.vectors import clusters as clustering
 from siamclip.cleaning.duplicates.vectors.cosine_index import measured_recall, pairs_by_index
@@ -25,7 +25,7 @@ Notes = dict[str, str | float | int]
 
 
 def semantic(
-    photos: Photos,
+    photos: PhotoTable,
     *,
     threshold: float = 0.95,
     search: Literal["auto", "exact", "ivf", "hnsw", "clusters"] = "auto",
@@ -33,7 +33,7 @@ def semantic(
     clusters: int = 0,
     max_pairs: int = MAX_PAIRS,
     seed: int = 0,
-) -> Pairs:
+) -> CopyPairs:
     """Pairs with cosine >= `threshold`; their distance is Euclidean, sqrt(2 - 2 cos).
 
     `search`: "exact" compares all; "ivf" and "hnsw" ask an index, "clusters" compares inside clusters only, and the
@@ -67,7 +67,7 @@ def semantic(
         # Where representatives stand for a cluster, pairs are left out on purpose: then the share counts photos.
         notes |= _recall_notes(vectors, threshold, asks, near, seed, bool(notes.get("represented clusters")))
     near = expanded(distinct.value, near, photos.labels, rank, archived)
-    return Pairs("semantic", near.first, near.second, near.distance, notes=notes)
+    return CopyPairs("semantic", near.first, near.second, near.distance, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class _Distinct:
     value: np.ndarray
     rows: np.ndarray
 
-    def vectors(self, photos: Photos) -> np.ndarray:
+    def vectors(self, photos: PhotoTable) -> np.ndarray:
         """(M, D) float32; not copied where every photo has its own."""
         vectors = photos.vectors()
         if np.array_equal(self.rows, np.arange(len(vectors))):
             return np.ascontiguousarray(vectors, np.float32)
         return np.ascontiguousarray(vectors[self.rows], np.float32)
 
-    def by_content(self, photos: Photos) -> _Distinct:
+    def by_content(self, photos: PhotoTable) -> _Distinct:
         """The same values, numbered in the order of their content hashes."""
         order = np.argsort(photos.content[self.rows], kind="stable")
         number = np.empty(len(order) + 1, np.int64)
@@ -93,7 +93,7 @@ class _Distinct:
         return _Distinct(number[self.value], self.rows[order])
 
 
-def _distinct(photos: Photos) -> _Distinct:
+def _distinct(photos: PhotoTable) -> _Distinct:
     """Photos of equal bytes or equal embeddings share a value, which stands for all of them in the search."""
     vectors = photos.vectors()
     usable = np.flatnonzero(photos.readable & np.isfinite(np.einsum("nd,nd->n", vectors, vectors)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, Photos
+from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
 from siamclip.errors import printable
 from siamclip.files import csv_table
 
@@ -30,7 +30,7 @@ class ClassCounts:
         return list(zip(self.identities, self.before.tolist(), self.after.tolist(), strict=True))
 
 
-def class_counts(photos: Photos, remove: np.ndarray) -> ClassCounts:
+def class_counts(photos: PhotoTable, remove: np.ndarray) -> ClassCounts:
     """`remove`: (N,) bool. Photos of an archive count in both, unreadable files in neither."""
     number = len(photos.identities)
     labels = np.where(photos.labels == NO_LABEL, number, photos.labels)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, Findings, Pairs, Photos
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable
 from siamclip.cleaning.duplicates.groups.credible import chosen, credible
 from siamclip.cleaning.duplicates.groups.grouping import group
 from siamclip.cleaning.duplicates.groups.keepers import in_folders, rank
@@ -46,15 +46,15 @@ class Decision:
     spared: np.ndarray  # (N,) bool: would go, were it not for min_per_class
     group: np.ndarray  # (N,) int64, NO_GROUP for a photo without a copy
     keeper: np.ndarray  # (N,) int64: the row that stays for it, its own for a keeper, -1 without a copy
-    copies: list[Pairs]  # whatever shows one photo, under one label or two: what leaks and splits depend on
+    copies: list[CopyPairs]  # whatever shows one photo, under one label or two: what leaks and splits depend on
     counts: ClassCounts
     notes: dict[str, str | float | int]
 
 
 def decide(
-    photos: Photos,
+    photos: PhotoTable,
     findings: Sequence[Findings],
-    pairs: Sequence[Pairs],
+    pairs: Sequence[CopyPairs],
     *,
     same_identity: float,
     verdicts: Mapping[str, Verdicts] | None = None,
@@ -146,7 +146,7 @@ def _kept(part: Findings, rows: np.ndarray, why: Callable[[int], str]) -> Findin
     return replace(part, keep=part.keep | changed, reason=reason)
 
 
-def _for_the_labelled(photos: Photos, part: Pairs, order: np.ndarray) -> Pairs:
+def _for_the_labelled(photos: PhotoTable, part: CopyPairs, order: np.ndarray) -> CopyPairs:
     """Without the pairs in which a photo with a label would go in favour of one without."""
     first, second = part.first, part.second
     worse, better = np.where(order[first] > order[second], (first, second), (second, first))

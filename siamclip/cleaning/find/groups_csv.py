@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates.groups.grouping import components
 from siamclip.errors import UserError
 from siamclip.files.atomic import write_atomically
@@ -19,7 +19,7 @@ from siamclip.files.csv_table import as_csv
 COLUMNS = ("path", "group")
 
 
-def write_groups(path: Path, photos: Photos, copies: Sequence[Pairs]) -> int:
+def write_groups(path: Path, photos: PhotoTable, copies: Sequence[CopyPairs]) -> int:
     """CSV: path (relative to the collection's root), group; how many groups there are.
 
     Whatever hangs together through copies is one group, under one label or several: a chain must not cross the

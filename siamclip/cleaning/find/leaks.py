@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, Findings, Pairs, Photos, findings
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable, findings
 from siamclip.cleaning.duplicates.groups.grouping import components
 from siamclip.data.identities import plate_of
 from siamclip.errors import UserError, printable
@@ -25,7 +25,7 @@ from siamclip.files.atomic import write_atomically
 from siamclip.files.csv_table import as_csv
 
 METHOD = "leak"
-SIDES = ("train", "val", "test")  # the numbers of Photos.sides
+SIDES = ("train", "val", "test")  # the numbers of PhotoTable.sides
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Plan:
     move_to: np.ndarray  # (M,) int8, an index into SIDES
 
 
-def leaks(photos: Photos, copies: Sequence[Pairs]) -> tuple[Findings, Plan]:
+def leaks(photos: PhotoTable, copies: Sequence[CopyPairs]) -> tuple[Findings, Plan]:
     """Photos with a copy on another side, flagged, and the plan of repair.
 
     `copies`: as `decide` gives them, under one label or two. Score: how many photos of the group lie on other sides;
@@ -72,7 +72,7 @@ def leaks(photos: Photos, copies: Sequence[Pairs]) -> tuple[Findings, Plan]:
     return findings(METHOD, rows, others, reasons, keep=True, group=numbers, related=related, notes=notes), plan
 
 
-def write_plan(path: Path, photos: Photos, plan: Plan) -> None:
+def write_plan(path: Path, photos: PhotoTable, plan: Plan) -> None:
     """CSV: path,group,side,move_to. Raises UserError if it cannot be written."""
     assert photos.sides is not None
     moves = zip(plan.rows.tolist(), plan.group.tolist(), plan.move_to.tolist(), strict=True)
@@ -83,7 +83,7 @@ def write_plan(path: Path, photos: Photos, plan: Plan) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _edges(part: Pairs, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _edges(part: CopyPairs, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     both = present[part.first] & present[part.second]
     return part.first[both], part.second[both]
 
@@ -106,7 +106,7 @@ def _on_other_sides(
     return np.where(direct, related[rows], elsewhere.min(axis=1)), direct
 
 
-def _same_identity(photos: Photos, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _same_identity(photos: PhotoTable, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Edges from the first photo of each plate to its others."""
     plates = {name: i for i, name in enumerate(sorted({plate_of(name) for name in photos.identities}))}
     plate = np.array([plates[plate_of(name)] for name in photos.identities], np.int64)
@@ -115,14 +115,14 @@ def _same_identity(photos: Photos, present: np.ndarray) -> tuple[np.ndarray, np.
     return rows[first][inverse], rows
 
 
-def _identities_on_two_sides(photos: Photos, present: np.ndarray) -> int:
+def _identities_on_two_sides(photos: PhotoTable, present: np.ndarray) -> int:
     assert photos.sides is not None
     rows = np.flatnonzero(present & (photos.labels != NO_LABEL))
     pairs = np.unique(photos.labels[rows] * len(SIDES) + photos.sides[rows])
     return int((np.bincount(pairs // len(SIDES)) > 1).sum())
 
 
-def _plan(photos: Photos, sides: np.ndarray, present: np.ndarray, whole: np.ndarray, leaking: np.ndarray) -> Plan:
+def _plan(photos: PhotoTable, sides: np.ndarray, present: np.ndarray, whole: np.ndarray, leaking: np.ndarray) -> Plan:
     """`whole`: (N,) what moves as one; `leaking`: those of them that have a leak."""
     votes = np.zeros((int(whole.max(initial=-1)) + 1, len(SIDES)), np.int64)
     voters = present & photos.readable

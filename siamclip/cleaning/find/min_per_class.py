@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, Pairs, Photos
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates.groups.evidence import IDENTICAL
 from siamclip.cleaning.duplicates.groups.grouping import components
 
 
 def spared(
-    photos: Photos, remove: np.ndarray, rank: np.ndarray, keeper: np.ndarray, copies: Sequence[Pairs], least: int
+    photos: PhotoTable,
+    remove: np.ndarray,
+    rank: np.ndarray,
+    keeper: np.ndarray,
+    copies: Sequence[CopyPairs],
+    least: int,
 ) -> np.ndarray:
     """(N,) bool: photos to keep although `remove` (N,) bool says otherwise, so that each identity keeps `least`.
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, Findings, PhotoTable
 from siamclip.cleaning.duplicates.groups import not_duplicates as remembered
 from siamclip.cleaning.find.class_counts import ClassCounts, as_csv
 from siamclip.cleaning.run_folder import RunFolder
@@ -38,7 +38,7 @@ NOTES = ("created", "layout", "photos", "unreadable", "methods", "left_out", "cl
 CSV_COLUMNS = ("path", "method", "score", "flagged", "reason", "group", "keep", "related", "content")
 
 
-def findings_table(photos: Photos, findings: Sequence[Findings]) -> pa.Table:
+def findings_table(photos: PhotoTable, findings: Sequence[Findings]) -> pa.Table:
     """path, method, score, flagged, reason, group, keep, related, content (and the raw bytes of paths)."""
     import pyarrow as pa
 
@@ -69,7 +69,7 @@ def findings_table(photos: Photos, findings: Sequence[Findings]) -> pa.Table:
     )
 
 
-def pairs_table(photos: Photos, pairs: Sequence[Pairs]) -> pa.Table:
+def pairs_table(photos: PhotoTable, pairs: Sequence[CopyPairs]) -> pa.Table:
     """method, first, second (paths), distance, inliers (-1: not counted)."""
     import pyarrow as pa
 
@@ -91,9 +91,9 @@ def pairs_table(photos: Photos, pairs: Sequence[Pairs]) -> pa.Table:
 
 def write_results(
     run: RunFolder,
-    photos: Photos,
+    photos: PhotoTable,
     findings: Sequence[Findings],
-    pairs: Sequence[Pairs],
+    pairs: Sequence[CopyPairs],
     counts: ClassCounts,
     notes: Mapping[str, Any],
 ) -> None:

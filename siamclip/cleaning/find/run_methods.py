@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, Findings, Pairs, Photos
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable
 from siamclip.cleaning.duplicates.geometry.geometry import NOT_CHECKED, Verdicts, verify
 from siamclip.cleaning.duplicates.groups.credible import chosen
 from siamclip.cleaning.duplicates.groups.evidence import is_semantic
 from siamclip.cleaning.duplicates.groups.keepers import rank
 from siamclip.cleaning.find.decide import proposed
-from siamclip.cleaning.method_table import SCORERS, Method
+from siamclip.cleaning.method_table import SCORERS, CleaningMethod
 from siamclip.errors import UserError
 from siamclip.methods import load_target
 
@@ -29,11 +29,11 @@ class Found:
     """What the methods said, in their order. `left_out`: method -> why it did not run."""
 
     findings: list[Findings] = field(default_factory=list)
-    pairs: list[Pairs] = field(default_factory=list)
+    pairs: list[CopyPairs] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def missing(method: Method, photos: Photos, settings: Mapping[str, Any]) -> str | None:
+def missing(method: CleaningMethod, photos: PhotoTable, settings: Mapping[str, Any]) -> str | None:
     """What the scan or the settings lack for a method, and what to do; None where they lack nothing."""
     if absent := [name for name in method.requires if settings.get(name) is None]:
         return f"its setting has no default; give --set {method.name}.{absent[0]}=..."
@@ -53,8 +53,8 @@ def missing(method: Method, photos: Photos, settings: Mapping[str, Any]) -> str 
 
 
 def run_methods(
-    photos: Photos,
-    methods: Iterable[Method],
+    photos: PhotoTable,
+    methods: Iterable[CleaningMethod],
     settings: Mapping[str, Mapping[str, Any]],
     named: Sequence[str] = (),
     protected: Sequence[str] = (),
@@ -82,7 +82,7 @@ def run_methods(
         spoiled = proposed(found.findings, len(photos)) if method.family in LOOKED_AT else None
         with _without_embeddings(photos, spoiled):
             result = load_target(method.target)(photos, **settings.get(method.name, {}))
-        if isinstance(result, Pairs):
+        if isinstance(result, CopyPairs):
             found.pairs.append(_checked_pairs(result, method, photos))
         else:
             found.findings.append(result)
@@ -90,7 +90,7 @@ def run_methods(
 
 
 @contextmanager
-def _without_embeddings(photos: Photos, rows: np.ndarray | None) -> Iterator[None]:
+def _without_embeddings(photos: PhotoTable, rows: np.ndarray | None) -> Iterator[None]:
     """The rows (N,) bool have no embedding inside the with statement; in place, as there may be gigabytes of them."""
     if rows is None or photos.embeddings is None or not rows.any():
         yield
@@ -103,7 +103,7 @@ def _without_embeddings(photos: Photos, rows: np.ndarray | None) -> Iterator[Non
         photos.embeddings[rows] = saved
 
 
-def _checked_pairs(pairs: Pairs, method: Method, photos: Photos) -> Pairs:
+def _checked_pairs(pairs: CopyPairs, method: CleaningMethod, photos: PhotoTable) -> CopyPairs:
     """The contract, where a breach would remove photos."""
     archived, readable = photos.is_archived, photos.readable
     if not (pairs.first < pairs.second).all():
@@ -116,13 +116,13 @@ def _checked_pairs(pairs: Pairs, method: Method, photos: Photos) -> Pairs:
 
 
 def verified(
-    photos: Photos,
-    pairs: Sequence[Pairs],
+    photos: PhotoTable,
+    pairs: Sequence[CopyPairs],
     settings: Mapping[str, Mapping[str, Any]],
     same_identity: float,
     min_inliers: int,
     progress: Callable[[str, int], Callable[[int], Any]] = lambda name, total: lambda done: None,
-) -> tuple[list[Pairs], dict[str, Verdicts]]:
+) -> tuple[list[CopyPairs], dict[str, Verdicts]]:
     """The pairs with their inliers counted where a second look is worth its time, and what it said, by method.
 
     Of hashes the upper half of the distances that count as copies; of embeddings every pair that could go, or be a
@@ -150,7 +150,7 @@ def verified(
     return checked, verdicts
 
 
-def _doubtful(photos: Photos, pairs: Pairs, settings: Mapping[str, Any], same_identity: float) -> np.ndarray:
+def _doubtful(photos: PhotoTable, pairs: CopyPairs, settings: Mapping[str, Any], same_identity: float) -> np.ndarray:
     """(P,) bool."""
     if is_semantic(pairs.method):
         first, second = photos.labels[pairs.first], photos.labels[pairs.second]

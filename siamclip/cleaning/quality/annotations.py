@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.data.image.plate_masking import box_key, read_boxes
 from siamclip.errors import UserError, printable
 
@@ -51,7 +51,7 @@ class Boxes:
         return (self.corners[:, 2] - self.corners[:, 0]) * (self.corners[:, 3] - self.corners[:, 1])
 
 
-def read_annotations(source: str, photos: Photos) -> Boxes:
+def read_annotations(source: str, photos: PhotoTable) -> Boxes:
     """The boxes of a file or folder, matched with the photos by relative path, or by a name that is unique.
 
     Raises UserError naming the file and the line (of JSON: the entry) that is wrong, for a name that several
@@ -223,7 +223,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 class _ByName:
     """Finds the rows of photos by the names that annotation files use."""
 
-    def __init__(self, photos: Photos) -> None:
+    def __init__(self, photos: PhotoTable) -> None:
         self._root = photos.root
         self._tables: dict[bool, tuple[dict[str, list[int]], dict[str, list[int]]]] = {}
         self._paths = photos.paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.quality.thresholds import Limit, judged, percent
 
@@ -40,7 +40,7 @@ def grey_histogram(gray: np.ndarray) -> np.ndarray:
 
 
 def under_exposed(
-    photos: Photos, *, threshold: float = 0.1, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 0.1, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a larger share of pixels below 10 than `threshold`, or the highest `percentile` percent."""
     limit = Limit("threshold", threshold, "under-exposed", "above", 0.0, 1.0, percent)
@@ -49,7 +49,7 @@ def under_exposed(
 
 
 def over_exposed(
-    photos: Photos, *, threshold: float = 0.1, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 0.1, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a larger share of pixels above 245 than `threshold`, or the highest `percentile` percent."""
     limit = Limit("threshold", threshold, "over-exposed", "above", 0.0, 1.0, percent)
@@ -58,7 +58,7 @@ def over_exposed(
 
 
 def intensity(
-    photos: Photos,
+    photos: PhotoTable,
     *,
     minimum: float = 50.0,
     maximum: float = 200.0,
@@ -75,7 +75,7 @@ def intensity(
 
 
 def low_contrast(
-    photos: Photos, *, threshold: float = 20.0, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 20.0, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos whose grey levels deviate by less than `threshold` (standard deviation), or the lowest `percentile`."""
     limit = Limit("threshold", threshold, "low contrast", "below", 0.0, 127.5)
@@ -84,7 +84,7 @@ def low_contrast(
 
 
 def low_entropy(
-    photos: Photos, *, threshold: float = 4.0, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 4.0, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos whose histogram holds fewer bits than `threshold`, or the lowest `percentile` percent: blank frames."""
     limit = Limit("threshold", threshold, "little information", "below", 0.0, 8.0)

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos, findings
+from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 from siamclip.cleaning.decoded import Decoded
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
@@ -59,7 +59,7 @@ def describe(decoded: Decoded) -> dict[str, str | int | bool]:
     }
 
 
-def unreadable(photos: Photos) -> Findings:
+def unreadable(photos: PhotoTable) -> Findings:
     """Files that do not decode; score 1. Those whose bytes could not even be read, and those that are merely too
     large to decode, may be good photos: they are shown and kept."""
     rows = np.flatnonzero(~photos.readable & ~photos.is_archived)
@@ -86,7 +86,7 @@ def _kind(error: str, content: bytes) -> str:
     return "truncated" if "truncated" in error.lower() else "damaged"
 
 
-def wrong_extension(photos: Photos) -> Findings:
+def wrong_extension(photos: PhotoTable) -> Findings:
     """Files whose name promises another format; score 1."""
     formats = photos.column("format")
     suffixes = [PurePosixPath(path).suffix.lower() for path in photos.paths]
@@ -96,7 +96,7 @@ def wrong_extension(photos: Photos) -> Findings:
     return findings("wrong_extension", rows, np.ones(len(rows)), reasons, keep=True)
 
 
-def animated(photos: Photos) -> Findings:
+def animated(photos: PhotoTable) -> Findings:
     """Files with several frames or pages, of which the first is used; score: their number."""
     frames = photos.column("frames")
     rows = np.flatnonzero(_judged(photos) & (frames > 1))
@@ -104,14 +104,14 @@ def animated(photos: Photos) -> Findings:
     return findings("animated", rows, frames[rows], reasons, keep=True)
 
 
-def alpha(photos: Photos) -> Findings:
+def alpha(photos: PhotoTable) -> Findings:
     """Files with transparency, which is read as white; score 1."""
     rows = np.flatnonzero(_judged(photos) & photos.column("has_alpha"))
     reasons = ["transparency, which is read as white"] * len(rows)
     return findings("alpha", rows, np.ones(len(rows)), reasons, keep=True)
 
 
-def colour_space(photos: Photos) -> Findings:
+def colour_space(photos: PhotoTable) -> Findings:
     """Files that do not hold 8 bits of RGB a sample: grey, palette, CMYK, LAB, 1 or 16 bits; score: bits a sample."""
     modes, bits = photos.column("mode"), photos.column("bits")
     profiles = photos.column("has_profile")
@@ -128,7 +128,7 @@ def _colour_words(mode: str, bits: int, has_profile: bool) -> str:
     return f"colour space: {words}{depth}{profile}, read as RGB of 8 bits"
 
 
-def orientation(photos: Photos) -> Findings:
+def orientation(photos: PhotoTable) -> Findings:
     """Files whose EXIF flag says that the picture is stored turned or mirrored; score: the flag, 2-8."""
     flags = photos.column("orientation")
     rows = np.flatnonzero(_judged(photos) & (flags > 1))
@@ -136,5 +136,5 @@ def orientation(photos: Photos) -> Findings:
     return findings("orientation", rows, flags[rows], reasons, keep=True)
 
 
-def _judged(photos: Photos) -> np.ndarray:
+def _judged(photos: PhotoTable) -> np.ndarray:
     return photos.readable & ~photos.is_archived

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.quality.annotations import read_annotations
 from siamclip.cleaning.quality.thresholds import Limit, judged, percent
 from siamclip.errors import UserError
 
 
 def object_area(
-    photos: Photos,
+    photos: PhotoTable,
     *,
     boxes: str | None = None,
     minimum: float = 0.001,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.quality.thresholds import Limit, judged
 from siamclip.errors import UserError
 
 
 def too_small(
-    photos: Photos,
+    photos: PhotoTable,
     *,
     min_width: int = 640,
     min_height: int = 480,
@@ -43,7 +43,7 @@ def too_small(
 
 
 def aspect_ratio(
-    photos: Photos,
+    photos: PhotoTable,
     *,
     minimum: float = 1 / 3,
     maximum: float = 3.0,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos, findings
+from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 from siamclip.errors import UserError
 
 _SUGGESTED_SHARE = 0.05
@@ -49,7 +49,7 @@ class Limit:
 
 
 def judged(
-    photos: Photos,
+    photos: PhotoTable,
     method: str,
     measure: str,
     values: np.ndarray,

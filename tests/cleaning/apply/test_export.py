@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from siamclip.cleaning.apply.export import MARKER, Kept, Mode, export, kept_photos
-from siamclip.cleaning.contracts import NO_LABEL, Photos
+from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
 from siamclip.errors import UserError
 from tests.cleaning.photo_trees import ODD_NAMES, on_its_own_disk, removals_of, snapshot, write
 
@@ -228,7 +228,7 @@ def test_links_are_not_followed(root: Path, tmp_path: Path) -> None:
 def test_keeps_what_is_not_removed(root: Path, tmp_path: Path) -> None:
     paths = [*FILES, "old.jpg", "unreadable.jpg"]
     removals = removals_of(root, FILES)
-    photos = Photos(
+    photos = PhotoTable(
         root,
         paths,
         np.array([*(removal.content for removal in removals), "a" * 32, ""], "S32"),

@@ -13,7 +13,7 @@ import pytest
 from siamclip.cleaning.apply.decisions import Decision, Decisions
 from siamclip.cleaning.apply.moving.journal import Keeper, Removal
 from siamclip.cleaning.apply.plan import plan
-from siamclip.cleaning.contracts import NO_LABEL, Photos
+from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
 from siamclip.errors import UserError
 from tests.cleaning.photo_trees import NOT_UTF8
 
@@ -31,8 +31,8 @@ ROWS: list[tuple[int, str, str, bool, int]] = [
 
 
 @pytest.fixture
-def photos() -> Photos:
-    return Photos(
+def photos() -> PhotoTable:
+    return PhotoTable(
         Path("/photos"),
         PATHS,
         np.array(CONTENT, "S32"),
@@ -60,7 +60,7 @@ def decided(path: str, content: str, keep: bool) -> Decisions:
     return Decisions("r", (Decision(path, content, keep),))
 
 
-def test_any_method_may_propose(photos: Photos) -> None:
+def test_any_method_may_propose(photos: PhotoTable) -> None:
     found = plan(table(), photos)
     assert found.removals == [
         Removal("a/2.jpg", "b" * 32, 11, "a copy; blurred", ("phash", "laplacian")),
@@ -69,21 +69,21 @@ def test_any_method_may_propose(photos: Photos) -> None:
     assert (found.kept_by_hand, found.unverifiable, found.keeper_goes) == ([], ["x/unreadable.jpg"], [])
 
 
-def test_reads_arrow_with_paths_as_bytes(photos: Photos) -> None:
+def test_reads_arrow_with_paths_as_bytes(photos: PhotoTable) -> None:
     columns = table()
     for name in ("path", "related"):
         columns[name] = pa.array([os.fsencode(path) for path in columns[name]], pa.binary())
     assert plan(pa.table(columns), photos) == plan(table(), photos)
 
 
-def test_only_these_methods(photos: Photos) -> None:
+def test_only_these_methods(photos: PhotoTable) -> None:
     assert [(r.path, r.methods) for r in plan(table(), photos, methods=["laplacian"]).removals] == [
         ("a/2.jpg", ("laplacian",))
     ]
     assert plan(table(), photos, methods=["sobel"]).removals == []
 
 
-def test_decisions_stand_above_the_methods(photos: Photos) -> None:
+def test_decisions_stand_above_the_methods(photos: PhotoTable) -> None:
     kept = plan(table(), photos, decided("a/2.jpg", "b" * 32, True))
     assert ([r.path for r in kept.removals], kept.kept_by_hand) == ([f"b/{NOT_UTF8}"], ["a/2.jpg"])
     kept = plan(table(), photos, decided("b/1.jpg", "c" * 32, True))
@@ -95,20 +95,20 @@ def test_decisions_stand_above_the_methods(photos: Photos) -> None:
     ]
 
 
-def test_copies_whose_keeper_is_removed_by_hand(photos: Photos) -> None:
+def test_copies_whose_keeper_is_removed_by_hand(photos: PhotoTable) -> None:
     found = plan(table(), photos, decided("a/1.jpg", "a" * 32, False))
     assert [r.path for r in found.removals] == ["a/1.jpg", "a/2.jpg", f"b/{NOT_UTF8}"]
     assert found.keeper_goes == ["a/2.jpg", f"b/{NOT_UTF8}"]
 
 
-def test_says_which_photos_stay_for_a_copy(photos: Photos) -> None:
+def test_says_which_photos_stay_for_a_copy(photos: PhotoTable) -> None:
     keeper = Keeper("a/1.jpg", "a" * 32, 10)
     assert plan(table(), photos).keepers == {"a/2.jpg": (keeper,), f"b/{NOT_UTF8}": (keeper,)}
     without = plan(table(), photos, decided("a/1.jpg", "a" * 32, False))  # it goes: keeper_goes says so
     assert not any(without.keepers.values())
 
 
-def test_other_content_is_refused(photos: Photos) -> None:
+def test_other_content_is_refused(photos: PhotoTable) -> None:
     with pytest.raises(UserError, match=r"a/2.jpg has other content now than when it was decided on"):
         plan(table(), photos, decided("a/2.jpg", "e" * 32, True))
     with pytest.raises(UserError, match=r"nowhere.jpg is not in the scan"):
@@ -118,7 +118,7 @@ def test_other_content_is_refused(photos: Photos) -> None:
         plan(stale, photos)
 
 
-def test_an_archive_stays(photos: Photos) -> None:
+def test_an_archive_stays(photos: PhotoTable) -> None:
     with pytest.raises(UserError, match=r"old/1.jpg"):
         plan(table([(4, "exact", "a copy", False, 0)]), photos)
     with pytest.raises(UserError, match=r"old/1.jpg is not in the scan"):

@@ -29,14 +29,14 @@ from siamclip.cleaning.calibrate.calibrate import (
 from siamclip.cleaning.calibrate.estimate import choose, curve
 from siamclip.cleaning.calibrate.sample import BINS, draw, shares
 from siamclip.cleaning.calibrate.session import calibrate
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.errors import UserError
 from tests.cleaning.photo_tables import photos_of
 
 RNG = np.random.default_rng(0)
 
 
-def copies(originals: int = 60, others: int = 120) -> Photos:
+def copies(originals: int = 60, others: int = 120) -> PhotoTable:
     """Each original has three copies of which each differs in a few bits; others are apart at random.
 
     Photo "a/12_1.jpg" is a copy of "a/12_0.jpg".
@@ -60,11 +60,11 @@ def copies(originals: int = 60, others: int = 120) -> Photos:
     return photos
 
 
-def hamming(photos: Photos, a: int, b: int) -> float:
+def hamming(photos: PhotoTable, a: int, b: int) -> float:
     return float(bin(int(photos.columns["phash8"][a]) ^ int(photos.columns["phash8"][b])).count("1"))
 
 
-def euclidean(photos: Photos, a: int, b: int) -> float:
+def euclidean(photos: PhotoTable, a: int, b: int) -> float:
     vectors = photos.vectors().astype(np.float64)
     return float(np.linalg.norm(vectors[a] - vectors[b]))
 
@@ -73,7 +73,7 @@ def truly_same(first: str, second: str) -> bool:
     return first.startswith("a/") and first.partition("_")[0] == second.partition("_")[0]
 
 
-MEASURES: dict[str, tuple[Callable[[Photos, int, int], float], float, float]] = {
+MEASURES: dict[str, tuple[Callable[[PhotoTable, int, int], float], float, float]] = {
     "phash": (hamming, 5.0, 16.0),
     "semantic": (euclidean, 0.4, 0.8),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, Photos
+from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -20,12 +20,12 @@ def around(centre: np.ndarray, number: int, spread: float, rng: np.random.Genera
     return unit(centre + rng.normal(0, spread / len(centre) ** 0.5, (number, len(centre))))
 
 
-def embedded(vectors: np.ndarray, folders: list[str] | None = None, archived: np.ndarray | None = None) -> Photos:
+def embedded(vectors: np.ndarray, folders: list[str] | None = None, archived: np.ndarray | None = None) -> PhotoTable:
     """One row a vector; those with a NaN could not be read. Without `folders` the collection is flat."""
     number = len(vectors)
     names = sorted(set(folders)) if folders else []
     unreadable = np.isnan(vectors).any(axis=1)
-    return Photos(
+    return PhotoTable(
         Path("/photos"),
         [f"{folders[i] + '/' if folders else ''}{i:05}.jpg" for i in range(number)],
         np.array([f"{i * 7919 % 100003:032x}".encode() for i in range(number)], "S32"),
@@ -38,10 +38,10 @@ def embedded(vectors: np.ndarray, folders: list[str] | None = None, archived: np
     )
 
 
-def permuted(photos: Photos, to: np.ndarray) -> Photos:
+def permuted(photos: PhotoTable, to: np.ndarray) -> PhotoTable:
     """Row i of the result is row `to[i]` of `photos`; embeddings, content and labels go along."""
     assert photos.embeddings is not None
-    return Photos(
+    return PhotoTable(
         photos.root,
         [photos.paths[i] for i in to],
         photos.content[to],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siamclip.cleaning.contracts import Pairs
+from siamclip.cleaning.contracts import CopyPairs
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.duplicates.exact import pixel_hash, same_bytes, same_pixels
 from siamclip.cleaning.duplicates.groups.grouping import group
@@ -22,7 +22,7 @@ def hash_of(rgb: np.ndarray) -> bytes:
     return pixel_hash(Decoded(rgb, None))["pixel_hash"]  # type: ignore[arg-type]  # asks for pixels alone
 
 
-def pairs(found: Pairs) -> set[tuple[int, int]]:
+def pairs(found: CopyPairs) -> set[tuple[int, int]]:
     assert (found.distance == 0).all() and (found.first < found.second).all()
     return set(zip(found.first.tolist(), found.second.tolist(), strict=True))
 
@@ -77,7 +77,7 @@ def test_ten_thousand_equal_files_make_few_pairs_and_one_keeper_an_identity(labe
     found = same_bytes(photos)
     assert 9_999 <= len(found) < 20_000
     within = photos.labels[found.first] == photos.labels[found.second]  # the others are label conflicts
-    found = Pairs("exact", found.first[within], found.second[within], found.distance[within])
+    found = CopyPairs("exact", found.first[within], found.second[within], found.distance[within])
     keepers = group([found], rank(photos))[1]
     assert len(set(keepers.tolist())) == labels and (keepers >= 0).all()
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.duplicates import perceptual as methods
 from siamclip.cleaning.duplicates.hashing.hashes import ORIENTATIONS, orientations, perceptual, perceptual16
@@ -22,19 +22,19 @@ from tests.cleaning.photo_tables import permuted, photos_of
 NAMES = ("phash", "ahash", "dhash", "whash")
 
 
-def with_hashes(hashes: np.ndarray, column: str = "phash8", **given: Any) -> Photos:
+def with_hashes(hashes: np.ndarray, column: str = "phash8", **given: Any) -> PhotoTable:
     paths = [f"p{i % 3}/{i:05}" for i in range(len(hashes))]
     contrast = given.pop("hash_contrast", np.full(len(hashes), 40, np.float32))
     return photos_of(*paths, **{column: hashes, "hash_contrast": contrast}, **given)
 
 
-def pairs(found: Pairs) -> dict[tuple[int, int], float]:
+def pairs(found: CopyPairs) -> dict[tuple[int, int], float]:
     keys = list(zip(found.first.tolist(), found.second.tolist(), strict=True))
     assert len(set(keys)) == len(keys) and (found.first < found.second).all()
     return dict(zip(keys, found.distance.tolist(), strict=True))
 
 
-def scanned(images: dict[str, np.ndarray], **given: Any) -> Photos:
+def scanned(images: dict[str, np.ndarray], **given: Any) -> PhotoTable:
     columns: dict[str, list] = {}
     for rgb in images.values():
         decoded = Decoded(rgb, None)  # type: ignore[arg-type]  # the hashes ask for pixels alone

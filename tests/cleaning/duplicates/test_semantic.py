@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates import semantic as module
 from siamclip.cleaning.duplicates.semantic import semantic
 from siamclip.cleaning.method_table import METHODS
@@ -17,10 +17,10 @@ from siamclip.errors import UserError
 from siamclip.methods import load_target
 
 
-def photos_of(vectors: np.ndarray, content: list[str] | None = None, labels: np.ndarray | None = None) -> Photos:
+def photos_of(vectors: np.ndarray, content: list[str] | None = None, labels: np.ndarray | None = None) -> PhotoTable:
     number = len(vectors)
     content = [f"{i:032x}" for i in range(number)] if content is None else content
-    return Photos(
+    return PhotoTable(
         Path("photos"),
         [f"a/{i:05}.jpg" for i in range(number)],
         np.array(content, dtype="S32"),
@@ -41,14 +41,14 @@ def around(places: int, each: int, spread: float, seed: int = 0) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def keys(pairs: Pairs) -> set[tuple[int, int]]:
+def keys(pairs: CopyPairs) -> set[tuple[int, int]]:
     assert (pairs.first < pairs.second).all()
     found = set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
     assert len(found) == len(pairs) == len(pairs.distance)
     return found
 
 
-def naive(photos: Photos, threshold: float) -> set[tuple[int, int]]:
+def naive(photos: PhotoTable, threshold: float) -> set[tuple[int, int]]:
     vectors = photos.vectors().astype(np.float64)
     return {
         (i, j)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamclip.cleaning.contracts import NO_LABEL, Findings, Pairs, Photos, findings
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable, findings
 from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
 from siamclip.cleaning.duplicates.groups.grouping import components
 from siamclip.cleaning.duplicates.groups.not_duplicates import by_content
@@ -22,7 +22,7 @@ DUPLICATES = ("exact", "phash", "semantic")
 SAME = 0.14
 
 
-def decided(photos: Photos, findings: list[Findings], *pairs: Pairs, **settings: Any) -> Decision:
+def decided(photos: PhotoTable, findings: list[Findings], *pairs: CopyPairs, **settings: Any) -> Decision:
     return decide(photos, findings, pairs, **{"same_identity": SAME, "min_per_class": 0} | settings)
 
 
@@ -54,7 +54,7 @@ def of(decision: Decision, method: str) -> Findings:
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[Photos, list[Findings], list[Pairs], dict[str, Any]]:
+def situations(draw: st.DrawFn) -> tuple[PhotoTable, list[Findings], list[CopyPairs], dict[str, Any]]:
     number = draw(st.integers(1, 12))
     folders = draw(st.lists(st.sampled_from(["A/", "B/", "C/", ""]), min_size=number, max_size=number))
     each = st.lists(st.booleans(), min_size=number, max_size=number)
@@ -149,7 +149,7 @@ def test_the_order_of_the_files_changes_nothing(situation: Any, random: Any) -> 
     other = decided(moved_photos, moved_quality, *moved_pairs, **given_settings | {"verdicts": moved_verdicts})
     assert other.remove.tolist() == one.remove[to].tolist()
 
-    def described(decision: Decision, table: Photos) -> set[tuple[Any, ...]]:
+    def described(decision: Decision, table: PhotoTable) -> set[tuple[Any, ...]]:
         return {
             (part.method, table.paths[row], group, keep, reason)
             for part in decision.findings

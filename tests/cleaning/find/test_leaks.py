@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.find.leaks import SIDES, leaks, write_plan
 from siamclip.data.identities import plate_of
 from siamclip.errors import UserError
@@ -24,7 +24,7 @@ TRAIN, VAL, TEST = range(3)
 
 
 @st.composite
-def split_collections(draw: st.DrawFn) -> tuple[Photos, list[Pairs]]:
+def split_collections(draw: st.DrawFn) -> tuple[PhotoTable, list[CopyPairs]]:
     number = draw(st.integers(1, 12))
     names = draw(st.lists(st.sampled_from(["A/", "A~2/", "B/", "C/", "", ""]), min_size=number, max_size=number))
     each = st.lists(st.integers(0, 2), min_size=number, max_size=number)
@@ -43,7 +43,7 @@ def split_collections(draw: st.DrawFn) -> tuple[Photos, list[Pairs]]:
     ]
 
 
-def parts_of(photos: Photos, copies: list[Pairs], identities: bool) -> list[set[int]]:
+def parts_of(photos: PhotoTable, copies: list[CopyPairs], identities: bool) -> list[set[int]]:
     """What hangs together, by joining set with set; the archive apart."""
     parts = [{row} for row in range(len(photos)) if not photos.is_archived[row]]
     links = [pair for part in copies for pair in zip(part.first.tolist(), part.second.tolist(), strict=True)]
@@ -58,7 +58,7 @@ def parts_of(photos: Photos, copies: list[Pairs], identities: bool) -> list[set[
 
 
 @given(split_collections())
-def test_every_leak_is_found_and_repaired(collection: tuple[Photos, list[Pairs]]) -> None:
+def test_every_leak_is_found_and_repaired(collection: tuple[PhotoTable, list[CopyPairs]]) -> None:
     photos, copies = collection
     assert photos.sides is not None
     found, plan = leaks(photos, copies)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from demo.dirty.defects import cropped, jpeg, recompressed
-from siamclip.cleaning.contracts import NO_LABEL, Findings, Pairs, Photos, findings
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable, findings
 from siamclip.cleaning.duplicates.geometry.geometry import NOT_CHECKED
 from siamclip.cleaning.find import run_methods as run
 from siamclip.cleaning.find.run_methods import missing, run_methods, verified
-from siamclip.cleaning.method_table import METHODS, Method
+from siamclip.cleaning.method_table import METHODS, CleaningMethod
 from siamclip.data.image.decode import content_hash
 from siamclip.errors import UserError
 from siamclip.methods import load_target
@@ -21,9 +21,9 @@ from tests.test_clean import scene
 NUMBER = 6
 
 
-def some_photos(root: Path = Path("photos"), labels: tuple[int, ...] = (0, 0, 0, 1, 1, 1)) -> Photos:
+def some_photos(root: Path = Path("photos"), labels: tuple[int, ...] = (0, 0, 0, 1, 1, 1)) -> PhotoTable:
     vectors = np.eye(NUMBER, 8, dtype=np.float32)
-    return Photos(
+    return PhotoTable(
         root=root,
         paths=[f"{'AB'[label]}/{i}.jpg" if label >= 0 else f"{i}.jpg" for i, label in enumerate(labels)],
         content=np.array([f"{i:032x}" for i in range(NUMBER)], "S32"),
@@ -36,37 +36,35 @@ def some_photos(root: Path = Path("photos"), labels: tuple[int, ...] = (0, 0, 0,
     )
 
 
-def spoils_the_first(photos: Photos) -> Findings:
+def spoils_the_first(photos: PhotoTable) -> Findings:
     return findings("spoils", [0], [1.0], ["spoilt"])
 
 
-def counts_embeddings(photos: Photos, *, seen: list[int] = []) -> Findings:  # noqa: B006 - what it saw is asked for
+def counts_embeddings(photos: PhotoTable, *, seen: list[int] = []) -> Findings:  # noqa: B006 - what it saw is asked for
     seen.append(int(np.isfinite(photos.vectors()).all(axis=1).sum()))
     return findings("counts", [], [], [])
 
 
-def pairs_of_the_first_two(photos: Photos) -> Pairs:
+def pairs_of_the_first_two(photos: PhotoTable) -> CopyPairs:
     assert photos.preference is not None
     assert photos.preference[0] == NUMBER - 1, "what another method wants removed is no keeper"
-    return Pairs("pairs", np.array([0]), np.array([1]), np.array([1.0], np.float32))
+    return CopyPairs("pairs", np.array([0]), np.array([1]), np.array([1.0], np.float32))
 
 
 @pytest.fixture
-def methods(monkeypatch: pytest.MonkeyPatch) -> dict[str, Method]:
+def methods(monkeypatch: pytest.MonkeyPatch) -> dict[str, CleaningMethod]:
     rows = {
-        "spoils": Method("spoils", "sharpness", "here:spoils_the_first", ""),
-        "pairs": Method("pairs", "duplicates", "here:pairs_of_the_first_two", ""),
-        "counts": Method("counts", "strangers", "here:counts_embeddings", "", ("embedding",)),
+        "spoils": CleaningMethod("spoils", "here:spoils_the_first", "", family="sharpness"),
+        "pairs": CleaningMethod("pairs", "here:pairs_of_the_first_two", "", family="duplicates"),
+        "counts": CleaningMethod("counts", "here:counts_embeddings", "", ("embedding",), family="strangers"),
     }
     original = load_target
     own = {row.target: globals()[row.target.split(":")[1]] for row in rows.values()}
     monkeypatch.setattr(run, "load_target", lambda target: own.get(target) or original(target))
-    for name, row in rows.items():
-        monkeypatch.setitem(METHODS, name, row)
     return rows
 
 
-def test_what_goes_anyway_is_neither_keeper_nor_stranger(methods: dict[str, Method]) -> None:
+def test_what_goes_anyway_is_neither_keeper_nor_stranger(methods: dict[str, CleaningMethod]) -> None:
     photos = some_photos()
     before = photos.vectors().copy()
     seen: list[int] = []
@@ -77,8 +75,10 @@ def test_what_goes_anyway_is_neither_keeper_nor_stranger(methods: dict[str, Meth
     assert [part.method for part in found.pairs] == ["pairs"]
 
 
-def test_embeddings_come_back_when_a_method_fails(methods: dict[str, Method], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(photos: Photos) -> Findings:
+def test_embeddings_come_back_when_a_method_fails(
+    methods: dict[str, CleaningMethod], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(photos: PhotoTable) -> Findings:
         raise UserError("fails")
 
     monkeypatch.setattr(run, "load_target", lambda target: fails if target.endswith("embeddings") else spoils_the_first)
@@ -110,12 +110,12 @@ def test_labels_are_needed_where_they_are_said_to_be() -> None:
     ("first", "second", "says"), [([1], [0], "later one first"), ([0], [1], "archive"), ([1], [2], "cannot be read")]
 )
 def test_pairs_that_break_the_contract_stop_the_run(
-    methods: dict[str, Method], monkeypatch: pytest.MonkeyPatch, first: list[int], second: list[int], says: str
+    methods: dict[str, CleaningMethod], monkeypatch: pytest.MonkeyPatch, first: list[int], second: list[int], says: str
 ) -> None:
     photos = some_photos()
     photos.archived = np.array([True, True, False, False, False, False])
     photos.errors[2] = "damaged"
-    wrong = Pairs("pairs", np.array(first), np.array(second), np.zeros(1, np.float32))
+    wrong = CopyPairs("pairs", np.array(first), np.array(second), np.zeros(1, np.float32))
     monkeypatch.setattr(run, "load_target", lambda target: lambda photos: wrong)
     with pytest.raises(AssertionError, match=says):
         run_methods(photos, [methods["pairs"]], {})
@@ -129,9 +129,9 @@ def test_doubtful_pairs_are_checked_and_the_others_are_not(tmp_path: Path) -> No
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_bytes(jpeg(pixels, 95))
     photos.content = np.array([content_hash(photos.file(i)) for i in range(NUMBER)], "S32")
-    phash = Pairs("phash", np.array([0, 0, 3]), np.array([1, 2, 4]), np.array([0, 4, 5], np.float32))
+    phash = CopyPairs("phash", np.array([0, 0, 3]), np.array([1, 2, 4]), np.array([0, 4, 5], np.float32))
     near, far = 0.1, 0.4
-    semantic = Pairs("semantic", np.array([0, 0, 1]), np.array([1, 2, 3]), np.array([near, far, far], np.float32))
+    semantic = CopyPairs("semantic", np.array([0, 0, 1]), np.array([1, 2, 3]), np.array([near, far, far], np.float32))
     checked, verdicts = verified(photos, [phash, semantic], {"phash": {"threshold": 5}, "semantic": {}}, 0.14, 12)
     assert (verdicts["phash"].inliers != NOT_CHECKED).tolist() == [False, True, True]
     assert verdicts["phash"].confirmed.tolist() == [False, True, False]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.method_table import SCORERS
 from siamclip.cleaning.quality import integrity
@@ -19,7 +19,7 @@ from tests.hostile import READABLE, UNREADABLE, encoded, smooth_rgb, with_orient
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 
 
-def table_of(files: dict[str, bytes]) -> Photos:
+def table_of(files: dict[str, bytes]) -> PhotoTable:
     """The collection that a scan of these files would give."""
     described = [integrity.describe(Decoded(*decode_with_header(data))) for data in files.values()]
     columns = {name: np.array([row[name] for row in described]) for name in SCORERS["file"].columns}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.quality.annotations import read_annotations
 from siamclip.cleaning.quality.object_area import object_area
 from siamclip.errors import UserError
@@ -18,7 +18,7 @@ PATHS = ["a/one.jpg", "a/two.jpg", "b/three.png", "b/four.jpg", "b/empty.jpg"]
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Photos:
+def table(tmp_path: Path) -> PhotoTable:
     """Photos of 200 x 100 pixels; the last has no boxes."""
     found = photos({"width": [200] * 5, "height": [100] * 5}, paths=PATHS)
     found.root = tmp_path / "photos"
@@ -89,7 +89,7 @@ WRITERS = {"csv": write_csv, "coco": write_coco, "yolo": write_yolo, "voc": writ
 
 
 @pytest.mark.parametrize("format_", WRITERS)
-def test_every_format_gives_the_same_findings(format_: str, table: Photos, tmp_path: Path) -> None:
+def test_every_format_gives_the_same_findings(format_: str, table: PhotoTable, tmp_path: Path) -> None:
     source = str(WRITERS[format_](tmp_path))
     boxes = read_annotations(source, table)
     largest = {PATHS[row]: max(boxes.areas[boxes.rows == row]) for row in np.unique(boxes.rows)}
@@ -103,13 +103,13 @@ def test_every_format_gives_the_same_findings(format_: str, table: Photos, tmp_p
 
 
 @pytest.mark.parametrize("format_", WRITERS)
-def test_unknown_photos_are_counted(format_: str, table: Photos, tmp_path: Path) -> None:
+def test_unknown_photos_are_counted(format_: str, table: PhotoTable, tmp_path: Path) -> None:
     source = str(WRITERS[format_](tmp_path))
     table.paths[3] = "b/renamed.jpg"
     assert object_area(table, boxes=source).notes["unknown photos"] == 1
 
 
-def test_scaled_photos_keep_their_boxes(table: Photos, tmp_path: Path) -> None:
+def test_scaled_photos_keep_their_boxes(table: PhotoTable, tmp_path: Path) -> None:
     """COCO and VOC say how large the photo was."""
     table.columns["width"] = np.array([100] * 5)
     table.columns["height"] = np.array([50] * 5)
@@ -118,14 +118,14 @@ def test_scaled_photos_keep_their_boxes(table: Photos, tmp_path: Path) -> None:
         assert boxes.areas[boxes.rows == 3] == pytest.approx([0.25])
 
 
-def test_unreadable_photos_have_no_size(table: Photos, tmp_path: Path) -> None:
+def test_unreadable_photos_have_no_size(table: PhotoTable, tmp_path: Path) -> None:
     source = str(write_csv(tmp_path))
     table.errors[0] = "damaged"
     table.columns["width"][0] = table.columns["height"][0] = 0
     assert object_area(table, boxes=source).notes["judged"] == 3
 
 
-def test_names_are_matched_by_path_and_by_unique_name(table: Photos, tmp_path: Path) -> None:
+def test_names_are_matched_by_path_and_by_unique_name(table: PhotoTable, tmp_path: Path) -> None:
     def rows(name: str) -> list[int]:
         document = {"images": [{"id": 1, "file_name": name}], "annotations": [{"image_id": 1, "bbox": [0, 0, 5, 5]}]}
         (tmp_path / "one.json").write_text(json.dumps(document))
@@ -141,7 +141,7 @@ def test_names_are_matched_by_path_and_by_unique_name(table: Photos, tmp_path: P
         rows("two.jpg")
 
 
-def test_boxes_must_be_given(table: Photos) -> None:
+def test_boxes_must_be_given(table: PhotoTable) -> None:
     with pytest.raises(UserError, match=r"--set object_area\.boxes="):
         object_area(table)
 
@@ -201,12 +201,14 @@ BOMB = '<?xml version="1.0"?>\n<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;
         (text("v/one.xml", BOMB), r"one.xml: a document type is not accepted"),
     ],
 )
-def test_bad_annotations_are_named(write: Callable[[Path], Path], message: str, table: Photos, tmp_path: Path) -> None:
+def test_bad_annotations_are_named(
+    write: Callable[[Path], Path], message: str, table: PhotoTable, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=message):
         object_area(table, boxes=str(write(tmp_path)))
 
 
-def test_a_folder_of_both_formats_is_refused(table: Photos, tmp_path: Path) -> None:
+def test_a_folder_of_both_formats_is_refused(table: PhotoTable, tmp_path: Path) -> None:
     folder = write_voc(tmp_path)
     (folder / "one.txt").write_text("0 .5 .5 .1 .1\n")
     with pytest.raises(UserError, match=r"both YOLO \.txt and VOC \.xml"):

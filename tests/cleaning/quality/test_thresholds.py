@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.quality.thresholds import Limit, cut_offs, judged
 from siamclip.errors import UserError
@@ -169,7 +169,7 @@ def test_every_method_follows_the_contract(name: str) -> None:
     assert found.rows.dtype == np.int64 and found.score.dtype == np.float64
 
 
-def _table(values: list[float]) -> Photos:
+def _table(values: list[float]) -> PhotoTable:
     names = (
         "laplacian_variance fft_ratio spectrum_entropy sobel_variance canny_density roberts_density prewitt_density "
         "dark_share bright_share mean_intensity contrast entropy"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.method_table import Scorer
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.scan import scan
@@ -264,8 +264,8 @@ def _changed(data: Path, chance: random.Random, step: int) -> None:
             new.hardlink_to(one)
 
 
-def _same(one: Photos, other: Photos) -> None:
-    for field in dataclasses.fields(Photos):
+def _same(one: PhotoTable, other: PhotoTable) -> None:
+    for field in dataclasses.fields(PhotoTable):
         if field.name != "columns":
             np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
     assert one.columns.keys() == other.columns.keys()

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import xxhash
 
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates.geometry.overlay import agreement_under
 from siamclip.data.image.decode import decode
 from siamclip.errors import ImageError, UserError
@@ -70,8 +70,8 @@ class Verdicts:
 
 
 def verify(
-    photos: Photos,
-    pairs: Pairs,
+    photos: PhotoTable,
+    pairs: CopyPairs,
     above: float = 0.0,
     *,
     detector: str = "orb",
@@ -81,7 +81,7 @@ def verify(
     workers: int = 0,
     cache_mb: int = 256,
     advance: Callable[[int], Any] = lambda done: None,
-) -> tuple[Pairs, Verdicts]:
+) -> tuple[CopyPairs, Verdicts]:
     """Check the pairs whose distance is at least `above`; the same pairs with `inliers` filled, and the verdicts.
 
     `mirrored`: the flipped photo counts as a copy too. `workers`: threads, 0 for all cores. `advance` gets the pairs
@@ -210,7 +210,7 @@ def _compared(first: Features | str, second: Features | str, enough: int) -> tup
 class _FeatureStore:
     """Features by content, computed once while they fit into `limit` bytes; a text where a photo cannot be used."""
 
-    def __init__(self, photos: Photos, detector: str, limit: int) -> None:
+    def __init__(self, photos: PhotoTable, detector: str, limit: int) -> None:
         self._photos, self._detector, self._limit = photos, detector, limit
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[bytes, bool], Features | str] = OrderedDict()

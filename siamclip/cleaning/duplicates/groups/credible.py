@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, Pairs, Photos
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates.groups.evidence import is_semantic
 from siamclip.cleaning.duplicates.groups.not_duplicates import HashPairs, among
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 class Credible:
     """Per method, in the order given: pairs that are copies of each other, and pairs under two labels."""
 
-    copies: list[Pairs]
-    conflicts: list[Pairs]
+    copies: list[CopyPairs]
+    conflicts: list[CopyPairs]
     notes: dict[str, str | float | int] = field(default_factory=dict)
 
 
 def credible(
-    photos: Photos,
-    pairs: Sequence[Pairs],
+    photos: PhotoTable,
+    pairs: Sequence[CopyPairs],
     same_identity: float,
     verdicts: Mapping[str, Verdicts] | None = None,
     not_duplicates: HashPairs = frozenset(),
@@ -85,7 +85,7 @@ def credible(
     return found
 
 
-def chosen(pairs: Pairs, mask: np.ndarray) -> Pairs:
+def chosen(pairs: CopyPairs, mask: np.ndarray) -> CopyPairs:
     """The pairs in the boolean mask (P,)."""
     inliers = None if pairs.inliers is None else pairs.inliers[mask]
-    return Pairs(pairs.method, pairs.first[mask], pairs.second[mask], pairs.distance[mask], inliers, pairs.notes)
+    return CopyPairs(pairs.method, pairs.first[mask], pairs.second[mask], pairs.distance[mask], inliers, pairs.notes)

@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_GROUP, Pairs
+from siamclip.cleaning.contracts import NO_GROUP, CopyPairs
 from siamclip.cleaning.method_table import METHODS
 
 
-def group(pairs: Sequence[Pairs], rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def group(pairs: Sequence[CopyPairs], rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(group, keeper), both (N,) int64: the number of a photo's group, and the row of the photo that it keeps.
 
     `rank`: (N,) int64, the place of each photo in the order of preference (see keepers.py). A keeper is its own
@@ -37,7 +37,7 @@ def group(pairs: Sequence[Pairs], rank: np.ndarray) -> tuple[np.ndarray, np.ndar
     return groups, keepers
 
 
-def joined(pairs: Sequence[Pairs]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def joined(pairs: Sequence[CopyPairs]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(first, second, strength, distance), each (P,), of all methods; strength 0 is the strongest evidence."""
     order = {name: place for place, name in enumerate(METHODS)}
     return (

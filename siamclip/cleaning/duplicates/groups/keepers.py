@@ -24,11 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, Photos
+from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
 from siamclip.errors import UserError
 
 
-def rank(photos: Photos, protected: Sequence[str] = (), unwanted: np.ndarray | None = None) -> np.ndarray:
+def rank(photos: PhotoTable, protected: Sequence[str] = (), unwanted: np.ndarray | None = None) -> np.ndarray:
     """(N,) int64: the place of each photo in the order above, 0 is the best, no place twice.
 
     `protected`: folders, relative to the root. `unwanted`: (N,) bool, the photos of rule 3. The order of the
@@ -56,12 +56,12 @@ def rank(photos: Photos, protected: Sequence[str] = (), unwanted: np.ndarray | N
     return place
 
 
-def preferred(photos: Photos) -> np.ndarray:
+def preferred(photos: PhotoTable) -> np.ndarray:
     """(N,) int64: `photos.preference`, or the order that needs no settings."""
     return rank(photos) if photos.preference is None else photos.preference
 
 
-def in_folders(photos: Photos, folders: Sequence[str]) -> np.ndarray:
+def in_folders(photos: PhotoTable, folders: Sequence[str]) -> np.ndarray:
     """(N,) bool: lies in one of these folders (relative to the root) or below it; "a" does not hold "ab/1.jpg".
 
     Raises UserError for a folder without photos: a mistyped name would protect nothing.
@@ -69,7 +69,7 @@ def in_folders(photos: Photos, folders: Sequence[str]) -> np.ndarray:
     return _place_of_folder(photos, folders) < len(folders)
 
 
-def _place_of_folder(photos: Photos, folders: Sequence[str]) -> np.ndarray:
+def _place_of_folder(photos: PhotoTable, folders: Sequence[str]) -> np.ndarray:
     """(N,) int64: the first of the folders that holds the photo; their number where none does."""
     place = np.full(len(photos), len(folders), np.int64)
     for number, folder in enumerate(folders):
@@ -91,14 +91,14 @@ def _prefix(folder: str, root: Path) -> str:
     return "".join(f"{part}/" for part in path.parts)
 
 
-def _pixels(photos: Photos) -> np.ndarray:
+def _pixels(photos: PhotoTable) -> np.ndarray:
     """(N,) int64, 0 where the scan does not say."""
     if not {"width", "height"} <= photos.columns.keys():
         return np.zeros(len(photos), np.int64)
     return photos.column("width").astype(np.int64) * photos.column("height").astype(np.int64)
 
 
-def _sharpness(photos: Photos) -> np.ndarray:
+def _sharpness(photos: PhotoTable) -> np.ndarray:
     """(N,) float64: doublings of the Laplacian variance, rounded down; -inf where it is 0 or unknown."""
     if "laplacian_variance" not in photos.columns:
         return np.zeros(len(photos))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Pairs, Photos, findings
+from siamclip.cleaning.contracts import CopyPairs, Findings, PhotoTable, findings
 from siamclip.cleaning.duplicates.groups.evidence import in_words
 from siamclip.cleaning.duplicates.groups.grouping import components, joined
 from siamclip.errors import printable
@@ -14,7 +14,7 @@ from siamclip.errors import printable
 METHOD = "label_conflict"
 
 
-def label_conflicts(photos: Photos, pairs: Sequence[Pairs], rank: np.ndarray, first_group: int = 0) -> Findings:
+def label_conflicts(photos: PhotoTable, pairs: Sequence[CopyPairs], rank: np.ndarray, first_group: int = 0) -> Findings:
     """One flagged row, with keep = True, for each photo of these pairs; nothing is ever removed by it.
 
     `pairs`: of two labels each (see credible.py). `related` is the other photo on the strongest evidence, score its

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Pairs, Photos, findings
+from siamclip.cleaning.contracts import CopyPairs, Findings, PhotoTable, findings
 from siamclip.cleaning.duplicates.groups.evidence import in_words
 from siamclip.errors import printable
 
 
-def member_findings(photos: Photos, pairs: Sequence[Pairs], groups: np.ndarray, keepers: np.ndarray) -> list[Findings]:
+def member_findings(
+    photos: PhotoTable, pairs: Sequence[CopyPairs], groups: np.ndarray, keepers: np.ndarray
+) -> list[Findings]:
     """One `Findings` a method, with a row for each photo whose pair with its keeper the method saw, and for the keeper.
 
     `groups`, `keepers`: (N,), as grouping.group gives them. Score: the pair's distance, 0 for a keeper. Rows stand
@@ -21,7 +23,9 @@ def member_findings(photos: Photos, pairs: Sequence[Pairs], groups: np.ndarray, 
     return [_of_method(photos, part, groups, keepers, sizes) for part in pairs]
 
 
-def _of_method(photos: Photos, part: Pairs, groups: np.ndarray, keepers: np.ndarray, sizes: np.ndarray) -> Findings:
+def _of_method(
+    photos: PhotoTable, part: CopyPairs, groups: np.ndarray, keepers: np.ndarray, sizes: np.ndarray
+) -> Findings:
     pair = np.concatenate(
         [np.flatnonzero(keepers[part.first] == part.second), np.flatnonzero(keepers[part.second] == part.first)]
     )

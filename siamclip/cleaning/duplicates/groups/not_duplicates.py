@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Photos
+from siamclip.cleaning.contracts import PhotoTable
 from siamclip.errors import UserError
 from siamclip.files.atomic import write_atomically
 
@@ -25,7 +25,7 @@ HashPairs: TypeAlias = frozenset[tuple[str, str]]  # each pair in the order of t
 _HASH = re.compile(r"[0-9a-f]{32}")
 
 
-def by_content(photos: Photos, rows: Iterable[tuple[int, int]]) -> HashPairs:
+def by_content(photos: PhotoTable, rows: Iterable[tuple[int, int]]) -> HashPairs:
     """Pairs of rows as pairs of hashes. Raises ValueError for a row whose content is unknown."""
     found = set()
     for one, other in rows:
@@ -36,7 +36,7 @@ def by_content(photos: Photos, rows: Iterable[tuple[int, int]]) -> HashPairs:
     return frozenset(found)
 
 
-def among(photos: Photos, first: np.ndarray, second: np.ndarray, remembered: HashPairs) -> np.ndarray:
+def among(photos: PhotoTable, first: np.ndarray, second: np.ndarray, remembered: HashPairs) -> np.ndarray:
     """(P,) bool: which pairs of rows are among the remembered ones."""
     if not remembered:
         return np.zeros(len(first), bool)

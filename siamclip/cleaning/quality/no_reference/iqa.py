@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.quality.no_reference import brisque
 from siamclip.cleaning.quality.thresholds import Limit, judged
@@ -132,7 +132,7 @@ def _pyiqa(name: str) -> Any:
 
 
 def judge(
-    photos: Photos,
+    photos: PhotoTable,
     *,
     metric: str = "brisque",
     threshold: float | None = None,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.quality.thresholds import Limit, judged, percent
 
@@ -62,28 +62,28 @@ def _share_above(first: np.ndarray, second: np.ndarray, square: int) -> float:
 
 
 def judge_canny(
-    photos: Photos, *, threshold: float = 0.02, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 0.02, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a smaller share of Canny's edges than `threshold`, or the lowest `percentile` percent."""
     return _judge(photos, "canny", "Canny", threshold, percentile, max_share)
 
 
 def judge_roberts(
-    photos: Photos, *, threshold: float = 0.03, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 0.03, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a smaller share of Roberts' edges than `threshold`, or the lowest `percentile` percent."""
     return _judge(photos, "roberts", "Roberts", threshold, percentile, max_share)
 
 
 def judge_prewitt(
-    photos: Photos, *, threshold: float = 0.01, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 0.01, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a smaller share of Prewitt's edges than `threshold`, or the lowest `percentile` percent."""
     return _judge(photos, "prewitt", "Prewitt", threshold, percentile, max_share)
 
 
 def _judge(
-    photos: Photos, method: str, operator: str, threshold: float, percentile: float | None, max_share: float
+    photos: PhotoTable, method: str, operator: str, threshold: float, percentile: float | None, max_share: float
 ) -> Findings:
     limit = Limit("threshold", threshold, "few edges", "below", 0.0, 1.0, percent)
     values = photos.column(f"{method}_density")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.quality.thresholds import Limit, judged
 
@@ -30,7 +30,7 @@ def variance(gray: np.ndarray) -> float:
 
 
 def judge(
-    photos: Photos, *, threshold: float = 100.0, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 100.0, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos whose variance lies below `threshold`, or the lowest `percentile` percent.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.quality.thresholds import Limit, judged
 
@@ -21,7 +21,7 @@ def sobel_variance(decoded: Decoded) -> dict[str, float]:
 
 
 def judge(
-    photos: Photos, *, threshold: float = 1500.0, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 1500.0, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos whose variance lies below `threshold`, or the lowest `percentile` percent.
 

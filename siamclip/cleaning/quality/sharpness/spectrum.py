@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, Photos
+from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.quality.thresholds import Limit, judged
 
@@ -67,7 +67,7 @@ def _entropy(amplitude: np.ndarray, weight: np.ndarray, frequencies: int) -> flo
 
 
 def judge_ratio(
-    photos: Photos, *, threshold: float = 1.5, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 1.5, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with less than `threshold` percent of their energy at high frequencies, or the lowest `percentile`.
 
@@ -80,7 +80,7 @@ def judge_ratio(
 
 
 def judge_entropy(
-    photos: Photos, *, threshold: float = 0.8, percentile: float | None = None, max_share: float = 1 / 3
+    photos: PhotoTable, *, threshold: float = 0.8, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos whose spectrum is less even than `threshold`, or the lowest `percentile` percent.
 

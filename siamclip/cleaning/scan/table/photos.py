@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from siamclip.cleaning.contracts import NO_LABEL, Photos
+from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
 from siamclip.cleaning.method_table import SCORERS
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.feature_parts import Features
@@ -51,7 +51,7 @@ def open_photos(
     archive: RunFolder | Path | None = None,
     columns: Iterable[str] | None = None,
     embeddings: bool = True,
-) -> Photos:
+) -> PhotoTable:
     """The photos of the last whole scan of RUN; links and second names of a file are not among them.
 
     `layout`: "classes", the first folder of a path is its label; "sides", the first is train, val, validation or
@@ -172,7 +172,7 @@ def _others(run: RunFolder, new: _Collection, archive: RunFolder, old: FileTable
     return FileTable(old.paths.filter(pa.array(~same)), old.status[~same], old.errors[~same])
 
 
-def _joined(together: list[_Collection], fingerprint: str) -> Photos:
+def _joined(together: list[_Collection], fingerprint: str) -> PhotoTable:
     new, *archives = together
     for old in archives:
         lacking = sorted(new.columns.keys() - old.columns.keys())
@@ -187,7 +187,7 @@ def _joined(together: list[_Collection], fingerprint: str) -> Photos:
     for old in archives:
         root = old.run.root
         paths += [f"{root.as_posix()}/{path}" for path in old.paths]
-    return Photos(
+    return PhotoTable(
         root=new.run.root,
         paths=paths,
         content=status["content"].copy(),

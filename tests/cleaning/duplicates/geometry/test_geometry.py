@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamclip.cleaning.contracts import Pairs, Photos
+from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates.geometry import geometry
 from siamclip.cleaning.duplicates.geometry.geometry import (
     NOT_CHECKED,
@@ -58,27 +58,27 @@ def edits(photo: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def collection(folder: Path, images: Sequence[np.ndarray]) -> Photos:
+def collection(folder: Path, images: Sequence[np.ndarray]) -> PhotoTable:
     paths = [f"{i:03}.png" for i in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         (folder / path).write_bytes(cv2.imencode(".png", image[:, :, ::-1])[1].tobytes())
     return photos_in(folder, paths)
 
 
-def photos_in(folder: Path, paths: list[str]) -> Photos:
+def photos_in(folder: Path, paths: list[str]) -> PhotoTable:
     number = len(paths)
     hashes = np.array([content_hash(folder / path) for path in paths], dtype="S32")
     sizes = np.array([(folder / path).stat().st_size for path in paths])
-    return Photos(folder, paths, hashes, sizes, [""] * number, np.full(number, -1), [])
+    return PhotoTable(folder, paths, hashes, sizes, [""] * number, np.full(number, -1), [])
 
 
-def pairs(*rows: tuple[int, int], distance: float = 1.0) -> Pairs:
+def pairs(*rows: tuple[int, int], distance: float = 1.0) -> CopyPairs:
     first, second = (np.array(column, np.int64) for column in zip(*rows, strict=True)) if rows else ([], [])
     first, second = np.asarray(first, np.int64), np.asarray(second, np.int64)
-    return Pairs("phash", first, second, np.full(len(first), distance, np.float32))
+    return CopyPairs("phash", first, second, np.full(len(first), distance, np.float32))
 
 
-def checked(photos: Photos, *rows: tuple[int, int], **options: object) -> Verdicts:
+def checked(photos: PhotoTable, *rows: tuple[int, int], **options: object) -> Verdicts:
     return verify(photos, pairs(*rows), **options)[1]  # type: ignore[arg-type]
 
 

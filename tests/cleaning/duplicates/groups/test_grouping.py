@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.cleaning.contracts import NO_GROUP, Pairs
+from siamclip.cleaning.contracts import NO_GROUP, CopyPairs
 from siamclip.cleaning.duplicates.groups.grouping import components, group
 from tests.cleaning.photo_tables import pairs_of, permuted_pairs
 
@@ -17,7 +17,7 @@ METHODS = ("exact", "phash", "semantic")
 
 
 @st.composite
-def pairs_among(draw: st.DrawFn, number: int) -> list[Pairs]:
+def pairs_among(draw: st.DrawFn, number: int) -> list[CopyPairs]:
     every = list(combinations(range(number), 2))
     found = []
     for method in draw(st.lists(st.sampled_from(METHODS), unique=True, max_size=3)):
@@ -27,12 +27,12 @@ def pairs_among(draw: st.DrawFn, number: int) -> list[Pairs]:
 
 
 @st.composite
-def collections(draw: st.DrawFn) -> tuple[list[Pairs], np.ndarray]:
+def collections(draw: st.DrawFn) -> tuple[list[CopyPairs], np.ndarray]:
     number = draw(st.integers(1, 10))
     return draw(pairs_among(number)), np.array(draw(st.permutations(range(number))), np.int64)
 
 
-def edges_of(pairs: list[Pairs]) -> dict[tuple[int, int], tuple[int, float]]:
+def edges_of(pairs: list[CopyPairs]) -> dict[tuple[int, int], tuple[int, float]]:
     """Both directions of each pair -> its strongest evidence."""
     found: dict[tuple[int, int], tuple[int, float]] = {}
     for part in pairs:
@@ -42,7 +42,7 @@ def edges_of(pairs: list[Pairs]) -> dict[tuple[int, int], tuple[int, float]]:
     return found
 
 
-def by_hand(pairs: list[Pairs], rank: np.ndarray) -> dict[int, int]:
+def by_hand(pairs: list[CopyPairs], rank: np.ndarray) -> dict[int, int]:
     """Member or keeper of a group -> keeper, as the rule says it."""
     edges, keeper_of = edges_of(pairs), {}
     for row in np.argsort(rank).tolist():
@@ -53,7 +53,7 @@ def by_hand(pairs: list[Pairs], rank: np.ndarray) -> dict[int, int]:
 
 
 @given(collections())
-def test_groups_are_what_the_rule_says(collection: tuple[list[Pairs], np.ndarray]) -> None:
+def test_groups_are_what_the_rule_says(collection: tuple[list[CopyPairs], np.ndarray]) -> None:
     pairs, rank = collection
     groups, keepers = group(pairs, rank)
     expected = by_hand(pairs, rank)
@@ -65,7 +65,7 @@ def test_groups_are_what_the_rule_says(collection: tuple[list[Pairs], np.ndarray
 
 
 @given(collections())
-def test_the_laws_of_groups(collection: tuple[list[Pairs], np.ndarray]) -> None:
+def test_the_laws_of_groups(collection: tuple[list[CopyPairs], np.ndarray]) -> None:
     pairs, rank = collection
     _, keepers = group(pairs, rank)
     edges = edges_of(pairs)
@@ -80,7 +80,7 @@ def test_the_laws_of_groups(collection: tuple[list[Pairs], np.ndarray]) -> None:
 
 
 @given(collections(), st.randoms(use_true_random=False))
-def test_the_order_of_the_files_changes_nothing(collection: tuple[list[Pairs], np.ndarray], random: Any) -> None:
+def test_the_order_of_the_files_changes_nothing(collection: tuple[list[CopyPairs], np.ndarray], random: Any) -> None:
     pairs, rank = collection
     to = list(range(len(rank)))
     random.shuffle(to)
@@ -119,13 +119,13 @@ def test_no_pairs() -> None:
 
 def test_many_copies_of_one_photo_are_one_group() -> None:
     first, second = np.triu_indices(600, 1)
-    pairs = Pairs("exact", first, second, np.zeros(len(first), np.float32))
+    pairs = CopyPairs("exact", first, second, np.zeros(len(first), np.float32))
     _, keepers = group([pairs], np.arange(600)[::-1].copy())
     assert (keepers == 599).all()
 
 
 @given(st.integers(1, 12).flatmap(lambda n: st.tuples(st.just(n), pairs_among(n))))
-def test_components_are_what_can_be_reached(collection: tuple[int, list[Pairs]]) -> None:
+def test_components_are_what_can_be_reached(collection: tuple[int, list[CopyPairs]]) -> None:
     number, pairs = collection
     neighbours = edges_of(pairs)
     expected = list(range(number))
