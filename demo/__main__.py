@@ -1,6 +1,4 @@
-"""Renders the demo data set: `python -m demo --out demo_output/data [--sheet
-docs/images/demo.jpg]`.
-"""
+"""Renders the demo data set: `python -m demo --out demo_output/data [--sheet docs/images/demo.jpg]`."""
 
 from __future__ import annotations
 
@@ -9,9 +7,12 @@ import csv
 import sys
 from pathlib import Path
 
+from siamclip.errors import exit_on_user_error
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code: 0, or 2 for something that the user can mend."""
+
+@exit_on_user_error()
+def main(arguments: list[str] | None = None) -> None:
+    """The command line; exits with code 2 for something that the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set, new or empty")
     parser.add_argument("--vehicles", type=int, default=64, help="genuine vehicles (default 64)")
@@ -24,22 +25,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from demo import build_demo, contact_sheet
-    from siamclip.errors import UserError
 
-    try:
-        paths = build_demo(
-            options.out, options.vehicles, options.sightings, options.cloned_plates, options.size, options.seed,
-            _show_progress if sys.stderr.isatty() else None, options.workers,
-        )  # fmt: skip
-        if options.sheet is not None:
-            pictures = [paths.vehicles / path for path in choose_for_sheet(paths.ground_truth)]
-            contact_sheet(pictures, options.sheet, columns=options.sightings)
-            print(f"contact sheet: {options.sheet}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    paths = build_demo(
+        options.out, options.vehicles, options.sightings, options.cloned_plates, options.size, options.seed,
+        _show_progress if sys.stderr.isatty() else None, options.workers,
+    )  # fmt: skip
+    if options.sheet is not None:
+        pictures = [paths.vehicles / path for path in choose_for_sheet(paths.ground_truth)]
+        contact_sheet(pictures, options.sheet, columns=options.sightings)
+        print(f"contact sheet: {options.sheet}")
     print(f"demo data set: {paths.vehicles}")
-    return 0
 
 
 def choose_for_sheet(ground_truth: Path) -> list[str]:
@@ -62,4 +57,4 @@ def _show_progress(done: int, total: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -142,34 +142,35 @@ def _check(parameters: Parameters, workers: int | None) -> None:
     for name, (low, high) in limits.items():
         value = getattr(parameters, name)
         if not low <= value <= high:
-            raise UserError(f"--{name} {value}: must lie in {low} to {high}")
+            raise UserError(name, f"must lie in {low} to {high}", value=value)
     if not 0 <= parameters.cloned_plates <= parameters.vehicles:
-        raise UserError(
-            f"--cloned_plates {parameters.cloned_plates}: must lie in 0 to --vehicles ({parameters.vehicles})"
-        )
+        limits_told = f"must lie in 0 to `vehicles` ({parameters.vehicles})"
+        raise UserError("cloned_plates", limits_told, value=parameters.cloned_plates)
     if workers is not None and workers < 1:
-        raise UserError(f"--workers {workers}: must be at least 1")
+        raise UserError("workers", "must be at least 1", value=workers)
 
 
 def _claim(paths: DemoPaths, parameters: Parameters) -> bool:
     """Marks the folder as ours before the first picture; True if the data set is complete already."""
     wanted = asdict(parameters)
     if paths.root.exists() and not paths.root.is_dir():
-        raise UserError(f"{paths.root} is a file: give a folder for the demo data set")
+        raise UserError("", f"{paths.root} is a file: give a folder for the demo data set")
     if paths.root.is_dir() and any(paths.root.iterdir()):
         try:
             found = json.loads(paths.manifest.read_text(encoding="utf-8"))
             theirs, complete = found["siamclip_demo"], found["complete"]
         except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(f"{paths.root} is not empty and not a demo data set: give an empty or new folder") from None
+            problem = f"{paths.root} is not empty and not a demo data set: give an empty or new folder"
+            raise UserError("", problem) from None
         if theirs != wanted:
-            raise UserError(f"{paths.root} holds a demo set of other parameters ({_told(theirs)}): give another folder")
+            problem = f"{paths.root} holds a demo set of other parameters ({_told(theirs)}): give another folder"
+            raise UserError("", problem)
         if complete and _is_whole(paths, wanted):
             return True
     try:
         paths.vehicles.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{paths.root} cannot be created: {error.strerror}") from None
+        raise UserError("", f"{paths.root} cannot be created: {error.strerror}") from None
     _write_manifest(paths, parameters, complete=False)
     return False
 

@@ -22,7 +22,7 @@ def contact_sheet(
     unknown ending.
     """
     if not paths or columns < 1:
-        raise UserError(f"{out}: a contact sheet needs at least one picture and one column")
+        raise UserError("", f"{out}: a contact sheet needs at least one picture and one column")
     rows = -(-len(paths) // columns)
     step = cell + gap
     sheet = np.full((rows * step + gap, columns * step + gap, 3), 245, np.uint8)
@@ -30,7 +30,7 @@ def contact_sheet(
         # Not imread: on Windows it knows no Chinese paths.
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
-            raise UserError(f"{path} is not a picture that can be read")
+            raise UserError("", f"{path} is not a picture that can be read")
         scale = cell / max(image.shape[:2])
         size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
         fitted = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
@@ -42,6 +42,6 @@ def contact_sheet(
     try:
         _, data = cv2.imencode(out.suffix, sheet, options)
     except cv2.error:
-        raise UserError(f"{out}: give a name that ends in .jpg or .png") from None
+        raise UserError("", f"{out}: give a name that ends in .jpg or .png") from None
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(data.tobytes())

@@ -30,7 +30,8 @@ def three_pairs(rows: list[Row], unseen: set[str]) -> list[tuple[str, Row, Row]]
         clone = [row for row in views if row["plate"] == one["plate"] and row["vehicle"] != one["vehicle"]]
         if again and other and clone:
             return [("same vehicle", one, again[0]), ("other vehicle", one, other[0]), ("cloned plate", one, clone[0])]
-    raise UserError("--data: no cloned plate among the test vehicles; render more with --cloned_plates, or train anew")
+    remedy = "render more with `cloned_plates`, or train anew"
+    raise UserError("data", "no cloned plate among the test vehicles", remedy)
 
 
 @exit_on_user_error()

@@ -56,10 +56,10 @@ def plant(source: Path, out: Path, counts: Counts = Counts(), seed: int = 0) -> 
     manifest = {"siamclip_dirty": asdict(counts), "seed": seed, "format": _FORMAT}
     if (out / MANIFEST).is_file():
         if json.loads((out / MANIFEST).read_text("utf-8")) != manifest:
-            raise UserError(f"--out {out}: holds a dirty collection of other parameters; choose another folder")
+            raise UserError("out", "holds a dirty collection of other parameters", "choose another folder", out)
         return read(out)
     if out.exists() and any(out.iterdir()):
-        raise UserError(f"--out {out}: is not empty; choose a new folder")
+        raise UserError("out", "is not empty", "choose a new folder", out)
     rows = list(_planted(source, out / PHOTOS, counts, np.random.default_rng(seed)))
     ordered = sorted(rows, key=lambda row: row.path)
     write_csv(out / GROUND_TRUTH, list(Photo.__annotations__), [astuple(row) for row in ordered])
@@ -79,7 +79,7 @@ def _planted(source: Path, photos: Path, counts: Counts, generator: np.random.Ge
     needed = sum(asdict(counts).values()) + (len(COPIES) - 1) * counts.near_duplicate
     needed += (len(SPOILED) - 1) * counts.spoiled
     if len(untouched) < needed + 20:
-        raise UserError(f"--source {source}: has {len(untouched)} photos to spoil; {needed + 20} are needed")
+        raise UserError("source", f"has {len(untouched)} photos to spoil", f"{needed + 20} are needed", source)
     yield from (Photo(path, "cloned_plate", "", "") for path in sorted(clones))
     copies = [("exact_copy", "")] * counts.exact_copy
     copies += [("near_duplicate", kind) for kind in COPIES for _ in range(counts.near_duplicate)]

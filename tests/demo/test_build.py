@@ -180,7 +180,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_parameters_out_of_range_are_refused_by_name(tmp_path: Path, name: str, value: int) -> None:
-    with pytest.raises(UserError, match=f"--{name} {value}"):
+    with pytest.raises(UserError, match=f"^{name} {value}"):
         build_demo(tmp_path / "data", **{**SMALL, name: value})
     assert not (tmp_path / "data").exists()
 
@@ -201,14 +201,16 @@ def test_the_command_builds_and_draws_a_sheet(
         "64",
     ]
     sheet = tmp_path / "new" / "sheet.png"
-    assert main([*arguments, "--sheet", str(sheet)]) == 0
+    main([*arguments, "--sheet", str(sheet)])
     rows = len(choose_for_sheet(demo.ground_truth)) // 3
     assert cv2.imread(str(sheet)).shape == (rows * 131 + 3, 3 * 131 + 3, 3)
     assert str(demo.vehicles) in capsys.readouterr().out
 
 
 def test_the_command_ends_with_2_and_one_line_on_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--out", str(tmp_path), "--vehicles", "0"]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main(["--out", str(tmp_path), "--vehicles", "0"])
+    assert ended.value.code == 2
     assert capsys.readouterr().err == "error: --vehicles 0: must lie in 1 to 100000\n"
 
 
