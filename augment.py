@@ -30,7 +30,7 @@ from siamclip.augmentation.method_table import MODES
 from siamclip.cli.command_line import Command, chosen_command
 from siamclip.cli.progress_bars import Bars
 from siamclip.cli.setting_ranges import check
-from siamclip.errors import UserError, exit_on_user_error
+from siamclip.errors import UserError, exit_on_user_error, settings_called
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,12 +60,10 @@ MAY_CHANGE = frozenset(
 def scanned(config: AugmentFolderSettings, console: Console) -> Collection:
     """The photos of --input_dir. Raises UserError where there are none."""
     from siamclip.cli.console import say
-    from siamclip.data.collection import scan
+    from siamclip.data.collection import Collection
 
-    try:
-        collection = scan(Path(config.input_dir))
-    except UserError as error:
-        raise UserError(str(error).replace("--data_dir", "--input_dir", 1)) from None
+    with settings_called(data_dir="input_dir"):
+        collection = Collection.from_folder(Path(config.input_dir))
     say(console, f"{len(collection):,} photos of {len(collection.identities):,} identities")
     if collection.skipped:
         reasons = Counter(file.reason for file in collection.skipped).most_common()

@@ -19,7 +19,7 @@ import xxhash
 
 from config import DataSettings
 from siamclip.cleaning.find.groups_csv import read_groups
-from siamclip.data.collection import Collection, Skipped, check_usable, counted, scan
+from siamclip.data.collection import Collection, Skipped, check_usable, counted
 from siamclip.data.identities import plate_of
 from siamclip.data.image.decode import content_hash
 from siamclip.errors import UserError, printable
@@ -124,10 +124,10 @@ def load_splits(settings: DataSettings) -> Splits:
             raise UserError(
                 "--duplicate_groups: three given folders are taken as they are; leave it out, or split --data_dir"
             )
-        sides = [scan(Path(folder)) for folder in given if folder]
+        sides = [Collection.from_folder(Path(folder)) for folder in given if folder]
         skipped = [file for side in sides for file in side.skipped]
     else:
-        whole = scan(Path(settings.data_dir))
+        whole = Collection.from_folder(Path(settings.data_dir))
         if len(whole.identities) < 2:
             raise UserError(
                 f"--data_dir {settings.data_dir}: has one identity alone ({whole.identities[0]!r}); different vehicles "

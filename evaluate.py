@@ -25,7 +25,7 @@ from dataset import plate_of
 from siamclip.cli.progress_bars import Bars
 from siamclip.cli.setting_ranges import check
 from siamclip.cli.yaml_settings import as_yaml
-from siamclip.data.collection import Collection, check_usable, scan
+from siamclip.data.collection import Collection, check_usable
 from siamclip.data.pairs import all_pairs
 from siamclip.device import reuse_large_buffers
 from siamclip.errors import UserError, exit_on_user_error
@@ -163,7 +163,7 @@ def load_photos(config: EvaluateConfig, metadata: dict[str, Any]) -> Photos:
         names = (unicodedata.normalize("NFC", name) for name in collection.identities)
         return np.array([known.get(name, "test") for name in names])[collection.labels]
 
-    whole = scan(Path(config.data_dir))
+    whole = Collection.from_folder(Path(config.data_dir))
     found = sides(whole)
     wanted = np.full(len(whole), True) if config.split == "all" else found == config.split
     if not wanted.any():
@@ -174,7 +174,7 @@ def load_photos(config: EvaluateConfig, metadata: dict[str, Any]) -> Photos:
     left_out = [(file.path, file.reason) for file in whole.skipped]
     apart, apart_sides = whole, found
     if config.val_dir is not None:
-        apart = scan(Path(config.val_dir))
+        apart = Collection.from_folder(Path(config.val_dir))
         apart_sides = np.where(sides(apart) == "train", "train", "val")
         left_out += [(str(apart.root / file.path), file.reason) for file in apart.skipped]
     return Photos(whole.select(wanted), apart.select(apart_sides == "val"), left_out)

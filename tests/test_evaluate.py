@@ -20,7 +20,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from config import EvaluateConfig, TrainConfig
 from evaluate import cloned_pairs, evaluate, load_photos, protocol_of
-from siamclip.data.collection import scan
+from siamclip.data.collection import Collection
 from siamclip.embedding.embedder import open_embedder
 from siamclip.errors import UserError
 from siamclip.models import checkpoint
@@ -196,7 +196,7 @@ def test_what_is_printed_names_report_and_notes(report: tuple[Path, str]) -> Non
 
 
 def test_clones_come_from_folder_names_without_a_csv(place: Path) -> None:
-    found = cloned_pairs(settings(place), scan(place / "photos"))
+    found = cloned_pairs(settings(place), Collection.from_folder(place / "photos"))
     assert set(found.plates) == {"京A12345"}
     # Three photos of one vehicle and four of the other: the header of the one that is cut is well.
     assert (np.count_nonzero(~found.pairs.same), np.count_nonzero(found.pairs.same)) == (12, 9)
@@ -240,7 +240,7 @@ def test_names_that_macos_decomposed_are_recognised(place: Path, tmp_path: Path)
     draw(tmp_path, ["e\u0301", "x", "y"])
     metadata = {"split": {"train": ["\u00e9"], "val": [], "test": []}}
     config = settings(place, data_dir=str(tmp_path))
-    assert load_photos(config, metadata).evaluated.identities == scan(tmp_path).identities[1:]
+    assert load_photos(config, metadata).evaluated.identities == Collection.from_folder(tmp_path).identities[1:]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import train
 from config import TrainConfig
 from dataset import load_augmented, load_splits
 from siamclip.augmentation.method_table import MIXERS
-from siamclip.data.collection import scan
+from siamclip.data.collection import Collection
 from siamclip.data.pairs import Pairs
 from siamclip.errors import UserError
 from siamclip.models import checkpoint
@@ -133,9 +133,9 @@ def test_damaged_images_are_listed_by_name(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_two_ways_to_use_an_output_folder(data: Path, out: Path) -> None:
-    with pytest.raises(UserError, match=r"--data_dir .*no identities; give .*classes instead, or --augmented_dir"):
-        scan(out)
-    found = scan(out / "classes")
+    with pytest.raises(UserError, match=r"data_dir .*no identities; give .*classes instead, or augmented_dir"):
+        Collection.from_folder(out)
+    found = Collection.from_folder(out / "classes")
     assert len(found) == 1
     splits = load_splits(TrainConfig(data_dir=str(data)))
     (made,) = load_augmented([str(out)], splits, soft_labels=True)
