@@ -1,5 +1,6 @@
-"""`python -m siamclip.demo` is `python -m demo`."""
+"""The demo by the name that it had before."""
 
 import runpy
 
-runpy.run_module("demo", run_name="__main__")
+if __name__ == "__main__":
+    runpy.run_module("demo", run_name="__main__", alter_sys=True)
