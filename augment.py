@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from siamclip.augmentation.contracts import Pair
+    from siamclip.augmentation.contracts import FusionPair
     from siamclip.augmentation.fusion.fuse import FusionMode, FusionSummary
     from siamclip.augmentation.output.folder import OutputFolder
-    from siamclip.augmentation.pairing.pairs import Chosen
+    from siamclip.augmentation.pairing.pairs import ChosenPairs
     from siamclip.data.collection import Collection
     from siamclip.diffusion.denoisers.contract import Denoiser
     from siamclip.embedding.embedder import Embedder
@@ -132,7 +132,7 @@ def fuse(config: AugmentFuseConfig, flags: Sequence[str]) -> int:
     from siamclip.augmentation.output.settings_file import check_replaceable
     from siamclip.augmentation.squares import content_hashes, fingerprint
     from siamclip.cli.console import new_console, say
-    from siamclip.diffusion.denoisers.open import open_denoiser
+    from siamclip.diffusion.denoisers.factory import open_denoiser
 
     config, modes = checked(config)
     out = Path(config.output_dir)
@@ -183,9 +183,11 @@ def checked(config: AugmentFuseConfig) -> tuple[AugmentFuseConfig, list[FusionMo
     return effective, load_modes(modes, arguments)
 
 
-def chosen_pairs(config: AugmentFuseConfig, collection: Collection, vectors: np.ndarray, console: Console) -> Chosen:
+def chosen_pairs(
+    config: AugmentFuseConfig, collection: Collection, vectors: np.ndarray, console: Console
+) -> ChosenPairs:
     """The pairs, after the table of what each threshold would give. Raises UserError for none."""
-    from siamclip.augmentation.pairing.histogram_plot import survey_table
+    from siamclip.augmentation.pairing.histogram_plot import threshold_table
     from siamclip.augmentation.pairing.pairs import choose_pairs
     from siamclip.cli.console import say
 
@@ -201,30 +203,30 @@ def chosen_pairs(config: AugmentFuseConfig, collection: Collection, vectors: np.
             across_classes=config.across_classes,
             advance=bars.step("photos compared", len(collection)),
         )
-    console.print(survey_table(chosen.survey))
+    console.print(threshold_table(chosen.histogram))
     say(console, f"{len(chosen.pairs):,} pairs are fused, in {len(config.fusion_modes)} modes")
     return chosen
 
 
-def write_what_was_chosen(config: AugmentFuseConfig, chosen: Chosen, output: OutputFolder) -> None:
+def write_what_was_chosen(config: AugmentFuseConfig, chosen: ChosenPairs, output: OutputFolder) -> None:
     """The settings, the histogram, the table of thresholds."""
-    from siamclip.augmentation.output.settings_file import write_settings
-    from siamclip.augmentation.pairing.histogram_plot import THRESHOLD_COLUMNS, plot_survey, threshold_rows
+    from siamclip.augmentation.output.settings_file import write_settings_file
+    from siamclip.augmentation.pairing.histogram_plot import THRESHOLD_COLUMNS, plot_histogram, threshold_rows
     from siamclip.files.atomic import write_atomically
     from siamclip.files.csv_table import as_csv
 
-    write_settings(Path(config.temp_yaml), config)
-    with output.writing():
-        write_settings(output.settings, config)
-        plot_survey(chosen.survey, output.similarities)
-        write_atomically(output.thresholds, as_csv(THRESHOLD_COLUMNS, threshold_rows(chosen.survey)))
+    write_settings_file(Path(config.temp_yaml), config)
+    with output.explain_write_errors():
+        write_settings_file(output.settings, config)
+        plot_histogram(chosen.histogram, output.similarities)
+        write_atomically(output.thresholds, as_csv(THRESHOLD_COLUMNS, threshold_rows(chosen.histogram)))
 
 
 def fused(
     config: AugmentFuseConfig,
     modes: Sequence[FusionMode],
     collection: Collection,
-    pairs: Sequence[Pair],
+    pairs: Sequence[FusionPair],
     hashes: Mapping[str, str],
     denoiser: Denoiser,
     embedder: Embedder,
@@ -232,7 +234,7 @@ def fused(
     console: Console,
 ) -> FusionSummary:
     """Make what is not there yet, and the contact sheet of all."""
-    from siamclip.augmentation.fusion.fuse import Sampler, fuse_pairs
+    from siamclip.augmentation.fusion.fuse import SamplerSettings, fuse_pairs
     from siamclip.augmentation.fusion.gate import Gate
     from siamclip.augmentation.fusion.noise_cache import NoiseCache
     from siamclip.augmentation.fusion.sheet import write_sheet
@@ -253,7 +255,7 @@ def fused(
             output.write,
             read=read,
             hashes=hashes,
-            sampler=Sampler(**{name: getattr(config, name) for name in Sampler.__dataclass_fields__}),
+            sampler=SamplerSettings(**{name: getattr(config, name) for name in SamplerSettings.__dataclass_fields__}),
             batch_size=config.batch_size,
             device=embedder.device,
             names=output.names(
@@ -265,7 +267,7 @@ def fused(
             progress=bars.stages(),
         )
     if config.sheet_rows:
-        with output.writing():
+        with output.explain_write_errors():
             write_sheet(output, collection.root, pairs, [mode.name for mode in modes], config.sheet_rows)
     return summary
 
@@ -276,13 +278,13 @@ def fused(
 def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
     """Mix photos of a folder, or hide parts of them."""
     from siamclip.augmentation.console import say_left_out
-    from siamclip.augmentation.mix.folder import choose_parents, content_hashes, make_mixing, mix_folder
+    from siamclip.augmentation.mix.folder import choose_parents, content_hashes, make_folder_mixing, mix_folder
     from siamclip.augmentation.output.folder import OutputFolder
     from siamclip.augmentation.output.place import check_output_dir
-    from siamclip.augmentation.output.settings_file import write_settings
+    from siamclip.augmentation.output.settings_file import write_settings_file
     from siamclip.cli.console import new_console, say
 
-    mixing = make_mixing(config.method, config.set, config.image_size, config.geometry, config.seed)
+    mixing = make_folder_mixing(config.method, config.set, config.image_size, config.geometry, config.seed)
     out, settings = Path(config.output_dir), fixed(config)
     check_output_dir(out, Path(config.input_dir), "mix", settings)
     console = new_console()
@@ -302,8 +304,8 @@ def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
         say(console, f"left out: {alone:,} photos that are alone in their folders; --across_classes mixes them too")
     hashes, settings["photos of the images"] = content_hashes(collection.root, collection.paths, parents)
     with OutputFolder(out, collection.root, "mix", settings) as output, going_on_later(output, console):
-        with output.writing():
-            write_settings(output.settings, config)
+        with output.explain_write_errors():
+            write_settings_file(output.settings, config)
         with Bars(console) as bars:
             unreadable = mix_folder(
                 mixing,
@@ -328,12 +330,12 @@ def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
 
 def train_ddpm(config: AugmentTrainDdpmConfig, flags: Sequence[str]) -> int:
     """Train a diffusion model on your own photos."""
-    from siamclip.diffusion.training.progress.state import saved_metadata
+    from siamclip.diffusion.training.progress.state import saved_ddpm_metadata
     from siamclip.diffusion.training.run import continued, train
     from siamclip.diffusion.training.settings import DdpmSettings
 
     out = Path(config.out)
-    saved = saved_metadata(out) if config.resume else None
+    saved = saved_ddpm_metadata(out) if config.resume else None
     values = asdict(config) if saved is None else continued(saved["config"], config, flags)
     preset = DDPM_PRESETS[values["preset"]]
     known = {name: values[name] for name in DdpmSettings.__dataclass_fields__ if name in values}
@@ -343,10 +345,10 @@ def train_ddpm(config: AugmentTrainDdpmConfig, flags: Sequence[str]) -> int:
 
 def methods() -> int:
     """List all modes and methods with their settings."""
-    from siamclip.augmentation.console import methods_table
+    from siamclip.augmentation.console import modes_and_mixers_table
     from siamclip.cli.console import new_console
 
-    new_console().print(methods_table())
+    new_console().print(modes_and_mixers_table())
     return 0
 
 

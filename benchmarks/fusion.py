@@ -27,16 +27,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from siamclip.augmentation.contracts import MadeImage, Pair
-from siamclip.augmentation.fusion.fuse import FusionMode, Sampler, fuse_pairs, load_modes
+from siamclip.augmentation.contracts import FusionPair, MadeImage
+from siamclip.augmentation.fusion.fuse import FusionMode, SamplerSettings, fuse_pairs, load_modes
 from siamclip.augmentation.fusion.noise_cache import NoiseCache, seed_of
 from siamclip.augmentation.method_table import MODES
 from siamclip.data.image.decode import IMAGE_EXTENSIONS
 from siamclip.data.image.preprocess import Preprocessing
 from siamclip.device import choose_device
 from siamclip.diffusion.denoisers.contract import Denoiser
-from siamclip.diffusion.denoisers.open import open_denoiser
-from siamclip.diffusion.schedule import Schedule, posterior_mean
+from siamclip.diffusion.denoisers.factory import open_denoiser
+from siamclip.diffusion.sampler_schedule import SamplerSchedule, posterior_mean
 from siamclip.errors import UserError, exit_on_user_error
 from siamclip.methods import effective
 
@@ -76,7 +76,7 @@ def main() -> None:
         pairs = _choose(list(photos), arguments.pairs)
         print(machine() if device.type == "cpu" else f"{torch.cuda.get_device_name(device)}; torch {torch.__version__}")
         print(f"{len(photos)} photos, {len(pairs)} pairs, {len(MODES)} modes, {arguments.steps} steps, {denoiser.name}")
-        sampler, modes = Sampler(steps=arguments.steps, seed=SEED), load_modes(MODES.values(), _settings())
+        sampler, modes = SamplerSettings(steps=arguments.steps, seed=SEED), load_modes(MODES.values(), _settings())
         made, ours, our_cpu = _timed(
             lambda: product(
                 photos, pairs, modes, denoiser, sampler, arguments.batch_size, device, Path(folder) / "maps"
@@ -98,10 +98,10 @@ def main() -> None:
 
 def product(
     photos: Images,
-    pairs: list[Pair],
+    pairs: list[FusionPair],
     modes: list[FusionMode],
     denoiser: Denoiser,
-    sampler: Sampler,
+    sampler: SamplerSettings,
     batch_size: int,
     device: torch.device,
     cache: Path,
@@ -124,8 +124,10 @@ def product(
 
 
 @torch.inference_mode()
-def plain_loop(photos: Images, pairs: list[Pair], model: str, sampler: Sampler, device: torch.device) -> Images:
-    from siamclip.diffusion.denoisers.open import find_model
+def plain_loop(
+    photos: Images, pairs: list[FusionPair], model: str, sampler: SamplerSettings, device: torch.device
+) -> Images:
+    from siamclip.diffusion.denoisers.factory import find_model
 
     folder = find_model(model)
     network = _plain_network(folder, device)
@@ -159,7 +161,7 @@ def _plain_network(folder: Path, device: torch.device) -> torch.nn.Module:
 
 
 def _plain_maps(
-    network: torch.nn.Module, schedule: Schedule, photo: np.ndarray, device: torch.device
+    network: torch.nn.Module, schedule: SamplerSchedule, photo: np.ndarray, device: torch.device
 ) -> list[torch.Tensor]:
     """x_T, z_T, ..., z_1 of one photo, (1, 3, side, side) each."""
     x_0 = torch.from_numpy(photo).permute(2, 0, 1)[None].float().to(device) / 127.5 - 1
@@ -212,12 +214,12 @@ def _load(folder: Path, number: int, side: int) -> Images:
     return {f"{i:04}/photo.jpg": preprocessing.load(file) for i, file in enumerate(files)}
 
 
-def _choose(names: list[str], number: int) -> list[Pair]:
+def _choose(names: list[str], number: int) -> list[FusionPair]:
     """Pairs of photos at random; each photo is in about as many as any other."""
     order = np.random.default_rng(SEED).permutation(len(names))
     near = sorted(combinations(range(len(names)), 2), key=lambda pair: (pair[1] - pair[0], pair))[:number]
     chosen = [sorted((names[order[a]], names[order[b]])) for a, b in near]
-    return [Pair(first, second, 0.8) for first, second in chosen]
+    return [FusionPair(first, second, 0.8) for first, second in chosen]
 
 
 def _peak_memory(denoiser: Denoiser, device: torch.device, number: int, steps: int, batch_size: int) -> float:
@@ -231,10 +233,10 @@ def _peak_memory(denoiser: Denoiser, device: torch.device, number: int, steps: i
             return np.roll(base[i % len(base)], i // len(base), axis=1), (side, side)
 
         names = [f"{i:04}/photo.jpg" for i in range(number + 1)]
-        pairs = [Pair(first, second, 0.8) for first, second in pairwise(names)]
+        pairs = [FusionPair(first, second, 0.8) for first, second in pairwise(names)]
         fuse_pairs(
             pairs, load_modes([MODES["linear"]], _settings()), denoiser, lambda rows: None, read=photo,
-            hashes={name: _content(photo(name)[0]) for name in names}, sampler=Sampler(steps=steps, seed=SEED),
+            hashes={name: _content(photo(name)[0]) for name in names}, sampler=SamplerSettings(steps=steps, seed=SEED),
             batch_size=batch_size, device=device, cache=NoiseCache(Path(folder) / "maps", CACHE_BYTES),
         )  # fmt: skip
     status = Path("/proc/self/status")
@@ -252,7 +254,7 @@ def _content(photo: np.ndarray) -> str:
     return hashlib.md5(photo.tobytes(), usedforsecurity=False).hexdigest()
 
 
-def _name(pair: Pair) -> str:
+def _name(pair: FusionPair) -> str:
     return f"{pair.first[:4]}+{pair.second[:4]}"
 
 

@@ -16,7 +16,7 @@ from siamclip.methods import shown
 _SHOWN = 10  # names in a list
 
 
-def methods_table() -> Table:
+def modes_and_mixers_table() -> Table:
     """All modes of `fuse` and methods of `mix` with their settings."""
     table = Table("command", Column("method", no_wrap=True), "gives", Column("settings", no_wrap=True))
     for command, rows in (("fuse", MODES), ("mix", MIXERS)):

@@ -19,7 +19,7 @@ SoftLabel = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Pair:
+class FusionPair:
     """Two photos to fuse: paths relative to the input folder, with forward slashes; `first` < `second`."""
 
     first: str

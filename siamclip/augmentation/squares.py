@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 from PIL import Image
 
-from siamclip.augmentation.contracts import Pair
+from siamclip.augmentation.contracts import FusionPair
 from siamclip.data.image.decode import content_hash, decode_with_size
 from siamclip.data.image.preprocess import Geometry, Preprocessing
 from siamclip.errors import ImageError
@@ -38,12 +38,12 @@ def reader(root: Path, side: int, geometry: Geometry, hashes: Mapping[str, str])
     return read
 
 
-def content_hashes(root: Path, pairs: Sequence[Pair]) -> dict[str, str]:
+def content_hashes(root: Path, pairs: Sequence[FusionPair]) -> dict[str, str]:
     """Path -> content hash of every photo in a pair; "" for one that cannot be read, which `reader` then tells."""
     return {path: _hash_of(root / path) for path in sorted({path for one in pairs for path in (one.first, one.second)})}
 
 
-def fingerprint(pairs: Sequence[Pair], hashes: Mapping[str, str]) -> str:
+def fingerprint(pairs: Sequence[FusionPair], hashes: Mapping[str, str]) -> str:
     """Of the pairs, in any order, and of what their photos hold."""
     lines = sorted("\0".join((one.first, hashes[one.first], one.second, hashes[one.second])) for one in pairs)
     return xxhash.xxh3_128_hexdigest("\0\0".join(lines).encode("utf-8", "surrogatepass"))

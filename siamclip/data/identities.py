@@ -1,8 +1,13 @@
-"""What a folder's name says of the vehicle in it."""
+"""Identities and plates: what a photo's folder says of the vehicle in it."""
 
 from __future__ import annotations
 
 import unicodedata
+
+
+def identity_of(path: str) -> str:
+    """The identity of a photo by its path relative to the collection, with forward slashes: its first folder."""
+    return path.split("/", 1)[0]
 
 
 def plate_of(identity: str) -> str:

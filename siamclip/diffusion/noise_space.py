@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from siamclip.diffusion.schedule import Schedule, posterior_mean
+from siamclip.diffusion.sampler_schedule import SamplerSchedule, posterior_mean
 
 Predict = Callable[[torch.Tensor, int], torch.Tensor]  # (x_t, the network's timestep) -> f_t(x_t)
 
@@ -37,7 +37,7 @@ def steps_of_slots(steps: int, skip: int) -> torch.Tensor:
     return torch.tensor([start, *range(start, 0, -1)])
 
 
-def trajectory(x_0: torch.Tensor, schedule: Schedule, skip: int, seeds: Sequence[int]) -> torch.Tensor:
+def trajectory(x_0: torch.Tensor, schedule: SamplerSchedule, skip: int, seeds: Sequence[int]) -> torch.Tensor:
     """The sequence of eq. (6), (B, S, C, h, w): x_{T-skip}, ..., x_1, x_0.
 
     The noise is drawn on the CPU from each image's own seed: neither the batch nor the device changes it.
@@ -55,7 +55,9 @@ def trajectory(x_0: torch.Tensor, schedule: Schedule, skip: int, seeds: Sequence
 
 
 @torch.inference_mode()
-def invert(predict: Predict, x_0: torch.Tensor, schedule: Schedule, skip: int, seeds: Sequence[int]) -> torch.Tensor:
+def invert(
+    predict: Predict, x_0: torch.Tensor, schedule: SamplerSchedule, skip: int, seeds: Sequence[int]
+) -> torch.Tensor:
     """The stacks (B, S, C, h, w) of images x_0 (B, C, h, w), a seed each; `skip` in [0, T).
 
     `predict` is asked once a step, for the whole batch. Raises FloatingPointError where it gives what is not finite.
@@ -72,7 +74,7 @@ def invert(predict: Predict, x_0: torch.Tensor, schedule: Schedule, skip: int, s
 
 
 @torch.inference_mode()
-def generate(predict: Predict, stack: torch.Tensor, schedule: Schedule) -> torch.Tensor:
+def generate(predict: Predict, stack: torch.Tensor, schedule: SamplerSchedule) -> torch.Tensor:
     """The images x_0 (B, C, h, w) that stacks (B, S, C, h, w) lead to, by eq. (3). Raises as `invert` does."""
     x = stack[:, 0]
     for slot, t in enumerate(range(stack.shape[1] - 1, 0, -1), start=1):

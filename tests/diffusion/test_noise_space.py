@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamclip.diffusion.noise_space import generate, invert, steps_of_slots, trajectory
-from siamclip.diffusion.schedule import make_schedule
+from siamclip.diffusion.sampler_schedule import make_sampler_schedule
 from tests.augmentation.fusion.tiny_models import ALPHAS_CUMPROD, random_predict
 
 FEW, MANY = (1, 2, 5, 10), (50, 100)
@@ -54,7 +54,7 @@ def test_maps_of_many_steps_lead_back_to_their_image(
 
 
 def _require_exact(steps: int, skip: int, seed: int, prediction: str, clip: float | None, eta: float) -> None:
-    schedule = make_schedule(ALPHAS_CUMPROD, steps, eta, prediction, clip)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, steps, eta, prediction, clip)
     x_0 = _images(2, seed)
     for dtype in (torch.float32, torch.float64):
         predict = random_predict(seed, dtype)
@@ -70,7 +70,7 @@ def _require_exact(steps: int, skip: int, seed: int, prediction: str, clip: floa
 @pytest.mark.parametrize(("steps", "skip"), [(10, 0), (10, 4), (50, 49)])
 def test_maps_are_those_of_the_paper_one_by_one(steps: int, skip: int) -> None:
     """Equations 5 and 6 written out, with mu from diffusers' DDIM."""
-    schedule = make_schedule(ALPHAS_CUMPROD, steps, 0.8, "epsilon", 1.0)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, steps, 0.8, "epsilon", 1.0)
     peer = DDIMScheduler(timestep_spacing="trailing")
     peer.alphas_cumprod = torch.from_numpy(ALPHAS_CUMPROD)
     peer.set_timesteps(steps)
@@ -99,7 +99,7 @@ def test_maps_are_those_of_the_paper_one_by_one(steps: int, skip: int) -> None:
 
 
 def test_the_sequence_has_independent_noise_at_every_step() -> None:
-    schedule = make_schedule(ALPHAS_CUMPROD, 20)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, 20)
     x_0 = _images(1, 0, side=64)
     sequence = trajectory(x_0, schedule, 0, [3])
     assert torch.equal(sequence[:, -1], x_0)
@@ -123,7 +123,7 @@ def test_slots_belong_to_steps() -> None:
 
 @pytest.mark.parametrize("steps", [1, 5, 50])
 def test_the_batch_changes_nothing(steps: int) -> None:
-    schedule = make_schedule(ALPHAS_CUMPROD, steps, 1.0, "epsilon", 1.0)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, steps, 1.0, "epsilon", 1.0)
     x_0, seeds = _images(5, 2), [10, 11, 12, 13, 14]
     # In fp32 a convolution's rounding depends on the batch, and the first step divides by sqrt(abar_T), 0.006.
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-5 if steps >= 50 else 1e-3)):
@@ -140,7 +140,7 @@ def test_the_batch_changes_nothing(steps: int) -> None:
 
 
 def test_the_seed_decides() -> None:
-    schedule = make_schedule(ALPHAS_CUMPROD, 10)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, 10)
     predict = random_predict(2, torch.float32)
     x_0 = _images(1, 3).float().expand(3, -1, -1, -1)
     same, other, again = invert(predict, x_0, schedule, 0, [1, 2, 1])
@@ -155,7 +155,7 @@ def test_the_seed_decides() -> None:
 @pytest.mark.parametrize("at", [999, 499, 99])
 def test_what_is_not_finite_is_told(at: int, value: float) -> None:
     """From the first step, one between and the last; in one image of three."""
-    schedule = make_schedule(ALPHAS_CUMPROD, 10)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, 10)
     honest = random_predict(3, torch.float32)
 
     def broken(x: torch.Tensor, timestep: int) -> torch.Tensor:
@@ -173,7 +173,7 @@ def test_what_is_not_finite_is_told(at: int, value: float) -> None:
 
 
 def test_generation_leaves_its_stack_alone() -> None:
-    schedule = make_schedule(ALPHAS_CUMPROD, 5)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, 5)
     predict = random_predict(5, torch.float32)
     stack = invert(predict, _images(2, 5).float(), schedule, 0, [1, 2])
     before = stack.clone()

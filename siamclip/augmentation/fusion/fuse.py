@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from siamclip.augmentation.contracts import MadeImage, Pair, soft_label
+from siamclip.augmentation.contracts import FusionPair, MadeImage, soft_label
 from siamclip.augmentation.fusion.blend import blend
 from siamclip.augmentation.fusion.noise_maps import Inverted, NoiseMaps
-from siamclip.augmentation.output.names import identity_of
 from siamclip.augmentation.squares import Read, stretched
+from siamclip.data.identities import identity_of
 from siamclip.diffusion.noise_space import generate, steps_of_slots
 from siamclip.errors import UserError
 from siamclip.methods import load_target
@@ -43,7 +43,7 @@ class FusionMode:
 
 
 @dataclass(frozen=True)
-class Sampler:
+class SamplerSettings:
     """What the fused images depend on, beside photos, model and mode."""
 
     steps: int = 50
@@ -62,14 +62,14 @@ class FusionSummary:
     inverted: int  # photos
     from_cache: int  # photos whose noise maps were read
     unreadable: dict[str, str]  # photo -> reason
-    skipped: list[Pair]  # for an unreadable photo
+    skipped: list[FusionPair]  # for an unreadable photo
     seconds: float
 
 
 @dataclass(frozen=True)
 class _Job:
     path: str
-    pair: Pair
+    pair: FusionPair
     mode: FusionMode
     first: Inverted
     second: Inverted
@@ -86,14 +86,14 @@ def load_modes(modes: Iterable[Mode], settings: Mapping[str, Mapping[str, Any]])
 
 
 def fuse_pairs(
-    pairs: Sequence[Pair],
+    pairs: Sequence[FusionPair],
     modes: Sequence[FusionMode],
     denoiser: Denoiser,
     sink: Sink,
     *,
     read: Read,
     hashes: Mapping[str, str],
-    sampler: Sampler,
+    sampler: SamplerSettings,
     batch_size: int,
     device: torch.device,
     names: Sequence[str] | None = None,
@@ -169,7 +169,7 @@ class _Generator:
     def __init__(
         self,
         denoiser: Denoiser,
-        sampler: Sampler,
+        sampler: SamplerSettings,
         batch_size: int,
         device: torch.device,
         sink: Sink,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from siamclip.diffusion.denoisers.contract import Denoiser
-    from siamclip.diffusion.schedule import Schedule
+    from siamclip.diffusion.sampler_schedule import SamplerSchedule
 
 
 KEPT_BATCHES = 3  # of stacks, in memory: the batch that is used, the next one, and what is left of the last
@@ -48,7 +48,7 @@ class NoiseMaps:
     def __init__(
         self,
         denoiser: Denoiser,
-        schedule: Schedule,
+        schedule: SamplerSchedule,
         skip: int,
         *,
         eta: float,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from siamclip.augmentation.contracts import MadeImage, Pair
+from siamclip.augmentation.contracts import FusionPair, MadeImage
 from siamclip.augmentation.output.contact_sheet import CELL, SheetCell, SheetRow, contact_sheet
 from siamclip.augmentation.output.folder import OutputFolder
 from siamclip.data.image.decode import decode
 from siamclip.errors import ImageError, printable
 
 
-def write_sheet(output: OutputFolder, root: Path, pairs: Sequence[Pair], modes: Sequence[str], rows: int) -> bool:
+def write_sheet(output: OutputFolder, root: Path, pairs: Sequence[FusionPair], modes: Sequence[str], rows: int) -> bool:
     """`rows` of the pairs, from the most alike to the least, as OUTPUT/contact_sheet.png; False where nothing can be
     shown. `root`: of the photos; `pairs`: most alike first."""
     shown = _spread(pairs, rows)
@@ -32,14 +32,14 @@ def write_sheet(output: OutputFolder, root: Path, pairs: Sequence[Pair], modes: 
     return True
 
 
-def _spread(pairs: Sequence[Pair], rows: int) -> list[Pair]:
+def _spread(pairs: Sequence[FusionPair], rows: int) -> list[FusionPair]:
     """`rows` of them, evenly from the first to the last."""
     if rows >= len(pairs):
         return list(pairs)
     return [pairs[i * (len(pairs) - 1) // max(1, rows - 1)] for i in range(rows)]
 
 
-def _row(pair: Pair, made: Mapping[str, MadeImage], modes: Sequence[str], root: Path, folder: Path) -> SheetRow:
+def _row(pair: FusionPair, made: Mapping[str, MadeImage], modes: Sequence[str], root: Path, folder: Path) -> SheetRow:
     cells = [_photo(root / path) for path in (pair.first, pair.second)]
     for mode in modes:
         image = made.get(mode)

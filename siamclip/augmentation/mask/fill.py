@@ -25,6 +25,6 @@ def hide(images: torch.Tensor, hidden: torch.Tensor, fill: Fill, rng: np.random.
     return torch.where(hidden.to(images.device), colour.to(images), images)
 
 
-def chosen(number: int, probability: float, rng: np.random.Generator) -> np.ndarray:
+def random_subset(number: int, probability: float, rng: np.random.Generator) -> np.ndarray:
     """bool (number,): each photo by itself with this probability."""
     return rng.random(number) < probability

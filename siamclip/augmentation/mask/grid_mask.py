@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from siamclip.augmentation.mask.fill import Fill, chosen, hide
+from siamclip.augmentation.mask.fill import Fill, hide, random_subset
 from siamclip.augmentation.mix.batch import Mixed, untouched
 from siamclip.errors import UserError
 from siamclip.methods import check_setting
@@ -43,7 +43,7 @@ def grid_mask(
     height, width = images.shape[-2:]
     side = min(height, width)
     hidden = np.zeros((len(images), 1, height, width), bool)
-    for i in np.flatnonzero(chosen(len(images), probability, rng)):
+    for i in np.flatnonzero(random_subset(len(images), probability, rng)):
         low, high = (max(2, round(unit * side)) for unit in (smallest_unit, largest_unit))
         unit = int(rng.integers(low, high + 1))
         hidden[i, 0] = grid(height, width, unit, round(kept * unit), int(rng.integers(unit)), int(rng.integers(unit)))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from siamclip.augmentation.mask.fill import Fill, chosen, hide
+from siamclip.augmentation.mask.fill import Fill, hide, random_subset
 from siamclip.augmentation.mix.batch import Mixed, untouched
 from siamclip.augmentation.seeded import torch_seeded
 from siamclip.errors import UserError
@@ -40,7 +40,7 @@ def random_erasing(
         raise UserError(f"--set random_erasing.smallest={smallest}: must not lie above largest, {largest}")
     transform = RandomErasing(p=1.0, scale=(smallest, largest), ratio=(1 / elongation, elongation))
     hidden = torch.zeros(len(images), 1, *images.shape[-2:], dtype=torch.bool)
-    which = np.flatnonzero(chosen(len(images), probability, rng))
+    which = np.flatnonzero(random_subset(len(images), probability, rng))
     with torch_seeded(rng):
         for i in which:  # one at a time: torchvision's has one rectangle a batch
             box = transform.make_params([images[i]])

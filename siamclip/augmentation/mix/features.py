@@ -1,4 +1,4 @@
-"""Mixing inside an encoder: Verma et al. 2019, "Manifold Mixup", arXiv:1806.05236."""
+"""FolderMixing inside an encoder: Verma et al. 2019, "Manifold Mixup", arXiv:1806.05236."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from siamclip.augmentation.mix.batch import Mixed
-from siamclip.augmentation.mix.strategies import linear
+from siamclip.augmentation.mix.strategies import linear_blend
 from siamclip.errors import UserError
 from siamclip.models.encoder import SiameseEncoder
 from siamclip.models.layers import blocks_of
@@ -36,7 +36,7 @@ def mixed_inside(encoder: SiameseEncoder, mixed: Mixed) -> Iterator[None]:
 
     def mix(activations: torch.Tensor) -> torch.Tensor:
         whole = activations.float()  # bf16 would round the share too
-        return linear(whole, whole[mixed.partner], mixed.share).to(activations.dtype)
+        return linear_blend(whole, whole[mixed.partner], mixed.share).to(activations.dtype)
 
     def at_input(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return mix(args[0]), *args[1:]

@@ -20,8 +20,8 @@ from siamclip.augmentation.mix.batch import Mixed
 from siamclip.augmentation.mix.parents import LogWeights, Parents, draw_parents, draw_single, pool_of_pairs
 from siamclip.augmentation.output.contact_sheet import SheetCell, SheetRow, contact_sheet
 from siamclip.augmentation.output.folder import OutputFolder
-from siamclip.augmentation.output.names import identity_of
 from siamclip.augmentation.squares import reader, stretched
+from siamclip.data.identities import identity_of
 from siamclip.data.image.decode import content_hash, decode
 from siamclip.data.image.preprocess import Geometry
 from siamclip.data.loader import PhotoLoader
@@ -30,7 +30,7 @@ from siamclip.methods import effective, keyword_arguments, load_target
 
 
 @dataclass(frozen=True)
-class Mixing:
+class FolderMixing:
     """A method with all its settings, and the squares in which it mixes."""
 
     mixer: Mixer
@@ -74,7 +74,9 @@ class Mixing:
         return mixed
 
 
-def make_mixing(method: str, assignments: Sequence[str], side: int, geometry: Geometry, seed: int) -> Mixing:
+def make_folder_mixing(
+    method: str, assignments: Sequence[str], side: int, geometry: Geometry, seed: int
+) -> FolderMixing:
     """By a method's name and its settings as `method.setting=value`. Raises UserError for what cannot be."""
     mixer = MIXERS.one(method, "method")
     for text in assignments:
@@ -82,13 +84,13 @@ def make_mixing(method: str, assignments: Sequence[str], side: int, geometry: Ge
         if name in MIXERS and name != method:
             raise UserError("set", f"`method` is {method}; leave this out, or take that method", value=text)
     arguments = effective([mixer], MIXERS.parse(assignments))[method]
-    mixing = Mixing(mixer, arguments, side, geometry, seed)
+    mixing = FolderMixing(mixer, arguments, side, geometry, seed)
     mixing.try_out()
     return mixing
 
 
 def choose_parents(
-    mixing: Mixing,
+    mixing: FolderMixing,
     labels: np.ndarray,
     number: int,
     across_classes: bool,
@@ -130,7 +132,7 @@ def content_hashes(root: Path, paths: Sequence[str], parents: Sequence[Parents])
 
 
 def mix_folder(
-    mixing: Mixing,
+    mixing: FolderMixing,
     output: OutputFolder,
     root: Path,
     paths: Sequence[str],
@@ -191,7 +193,7 @@ def _rows(parents: Parents) -> list[int]:
     return [parents.first] if parents.second is None else [parents.first, parents.second]
 
 
-def _row(mixing: Mixing, path: str, names: tuple[str, str], parents: Parents, share: float) -> MadeImage:
+def _row(mixing: FolderMixing, path: str, names: tuple[str, str], parents: Parents, share: float) -> MadeImage:
     first, second = names
     return MadeImage(
         path=path,
@@ -207,7 +209,7 @@ def _row(mixing: Mixing, path: str, names: tuple[str, str], parents: Parents, sh
     )
 
 
-def _write_sheet(mixing: Mixing, output: OutputFolder, root: Path, targets: Sequence[str], rows: int) -> None:
+def _write_sheet(mixing: FolderMixing, output: OutputFolder, root: Path, targets: Sequence[str], rows: int) -> None:
     """The parents and the image, of images that are spread evenly over all."""
     shown = [targets[i] for i in np.unique(np.linspace(0, len(targets) - 1, rows).round().astype(int))]
     made = {image.path: image for image in output.images() if image.path in set(shown)}
@@ -219,7 +221,7 @@ def _write_sheet(mixing: Mixing, output: OutputFolder, root: Path, targets: Sequ
         cells.append(SheetCell(decode(output.path / image.path)))
         lines.append(SheetRow(cells, _caption(image, parents)))
     if lines:
-        with output.writing():
+        with output.explain_write_errors():
             contact_sheet(lines, [*columns, mixing.mixer.name], output.contact_sheet)
 
 
@@ -229,7 +231,7 @@ def _caption(image: MadeImage, parents: Sequence[str]) -> str:
     return printable(f"{share}{alike}{'  +  '.join(parents)}")
 
 
-def _photo(file: Path, mixing: Mixing) -> SheetCell:
+def _photo(file: Path, mixing: FolderMixing) -> SheetCell:
     try:
         return SheetCell(decode(file, min_side=mixing.side))
     except ImageError:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from siamclip.augmentation.mix.similarity import draw
+from siamclip.augmentation.mix.similarity import draw_partners
 from siamclip.errors import UserError
 
 BLOCK = 8192  # photos whose similarity to one is computed at once: of 512 numbers each, 32 MiB in float64
@@ -74,7 +74,7 @@ def draw_parents(
     """`number` ordered pairs. The first photo is any of the pool; the second any other of its group, or with
     `log_weights` by these: of one photo to all others of the group at a time, so that no N x N matrix comes to be.
 
-    Pair k is drawn from (seed, k). With `one_each` no pair comes twice; raises UserError where there are too few.
+    FusionPair k is drawn from (seed, k). With `one_each` no pair comes twice; raises UserError where there are too few.
     `vectors`: float32 (N, D) unit embeddings. `advance` is called with the number of pairs since its last call.
     """
     if one_each and number > pool.ordered_pairs:
@@ -98,7 +98,7 @@ def draw_parents(
         else:
             blocks = [features[others[start : start + BLOCK]] for start in range(0, len(others), BLOCK)]
             logs = torch.cat([log_weights(features[first], block) for block in blocks])
-            second = int(others[draw(logs.softmax(0)[None], rng)[0]])
+            second = int(others[draw_partners(logs.softmax(0)[None], rng)[0]])
         if one_each:
             partners[first].append(second)
             if len(others) == 1:

@@ -53,7 +53,7 @@ def partner_log_weights(
     return log_weights(log_similarities(first[None], others, similarity, temperature)[0], preference)
 
 
-def draw(weights: torch.Tensor, rng: np.random.Generator) -> np.ndarray:
+def draw_partners(weights: torch.Tensor, rng: np.random.Generator) -> np.ndarray:
     """int64 (A,): an index a row of probabilities (A, N), by the inverse of their cumulative sum."""
     cumulative = weights.cpu().numpy().cumsum(axis=1)
     # Below the row's own sum, which rounding may put a little beside 1.

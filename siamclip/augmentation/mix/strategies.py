@@ -9,7 +9,7 @@ from siamclip.augmentation.mix.batch import per_image
 _GEOMETRIC = 1e-6  # powers nearer to 0 than this differ from the limit by less than float32 can tell
 
 
-def linear(first: torch.Tensor, second: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+def linear_blend(first: torch.Tensor, second: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
     """share x1 + (1 - share) x2, of float (B, ...) and shares (B,); exactly x1 for 1 and x2 for 0."""
     return torch.lerp(second, first, per_image(share, first))
 

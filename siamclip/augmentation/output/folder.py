@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING, Any
 
 from siamclip.augmentation.output.journal import OutputJournal
 from siamclip.augmentation.output.manifest import read_manifest, write_manifest
-from siamclip.augmentation.output.names import identity_of, name_folders, plan_names, safe_name
-from siamclip.augmentation.output.place import FORMAT, check_output_dir, plain
+from siamclip.augmentation.output.names import name_folders, plan_names, safe_name
+from siamclip.augmentation.output.place import FORMAT, as_json_values, check_output_dir
+from siamclip.data.identities import identity_of
 from siamclip.errors import UserError
 from siamclip.files import lock as folder_lock
 from siamclip.files.atomic import write_atomically
@@ -64,7 +65,7 @@ class OutputFolder:
         """`command`: "fuse" or "mix". `settings`: JSON values, all that the images depend on, and no more: a folder of
         other ones is refused."""
         self.path = path
-        self._input_dir, self._command, self._settings = input_dir, command, plain(settings)
+        self._input_dir, self._command, self._settings = input_dir, command, as_json_values(settings)
         self._journal: OutputJournal | None = None
         self._stack = ExitStack()
         self._folders: set[Path] = set()  # that are there
@@ -90,7 +91,7 @@ class OutputFolder:
         with ExitStack() as stack:
             stack.enter_context(folder_lock.hold(self.path, self._command, "--output_dir"))
             check_output_dir(self.path, self._input_dir, self._command, self._settings)  # nobody changes it from here
-            with self.writing():
+            with self.explain_write_errors():
                 if not (self.path / MARKER).exists():
                     marker = {"format": FORMAT, "command": self._command, "input_dir": str(self._input_dir.resolve())}
                     text = json.dumps(marker | {"settings": self._settings}, indent=1)
@@ -138,7 +139,7 @@ class OutputFolder:
     def write(self, images: Sequence[tuple[MadeImage, np.ndarray]]) -> None:
         """Write images, uint8 (H, W, 3), and their rows. Each `path` is `<name>.<method>.png`, of a name of `names`;
         a rejected one goes to the folder of its reason. All are on the disk when this returns."""
-        with self.writing():
+        with self.explain_write_errors():
             rows = []
             for image, pixels in images:
                 placed = replace(image, path=_place(image))
@@ -168,14 +169,14 @@ class OutputFolder:
                 advance(1)
                 continue
             file = self.path / target
-            with self.writing():
+            with self.explain_write_errors():
                 if not (file.is_file() and file.read_bytes() == content):
                     self._write_file(file, content)
             advance(1)
         return unreadable
 
     def write_manifest(self) -> None:
-        with self.writing():
+        with self.explain_write_errors():
             write_manifest(self.path, self._open.images, sorted(self._open.scores))
 
     @property
@@ -196,7 +197,7 @@ class OutputFolder:
                 return False
             return True
 
-        with self.writing():
+        with self.explain_write_errors():
             scratch.mkdir(exist_ok=True)
             try:
                 return name_folders(parents, photos, keeps)
@@ -210,7 +211,7 @@ class OutputFolder:
         write_atomically(file, content)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def explain_write_errors(self) -> Iterator[None]:
         """Around whatever writes into the folder: an OSError becomes a UserError that says how to go on."""
         try:
             yield

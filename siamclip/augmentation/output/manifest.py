@@ -42,7 +42,7 @@ def as_record(image: MadeImage) -> dict[str, Any]:
     """Column -> value, with soft_label and settings as JSON text, and a column for each score."""
     record = {name: getattr(image, name) for name in COLUMNS}
     for name in ("soft_label", "settings"):
-        record[name] = as_json(record[name])
+        record[name] = json_text(record[name])
     return record | {GATE + name: score for name, score in image.scores.items()}
 
 
@@ -69,7 +69,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def as_json(value: Mapping[str, object]) -> str:
+def json_text(value: Mapping[str, object]) -> str:
     """Readable in any language, and UTF-8: of lone surrogates, the escapes."""
     text = json.dumps(dict(value), ensure_ascii=False)
     return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -9,15 +9,12 @@ from pathlib import PurePosixPath
 
 import xxhash
 
+from siamclip.data.identities import identity_of
+
 LONGEST = 120  # bytes of a stem: a method's name and what a file system adds must fit into 255
 _END = "\0"  # of a name in what is hashed: no file's name holds it
 _FORBIDDEN = frozenset('<>:"/\\|?*')  # on Windows
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}
-
-
-def identity_of(path: str) -> str:
-    """Of a photo's path relative to the collection: its first folder."""
-    return path.split("/", 1)[0]
 
 
 def name_folders(

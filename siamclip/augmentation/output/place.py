@@ -47,7 +47,7 @@ def _check(path: Path, input_dir: Path, command: str, settings: Mapping[str, obj
         raise UserError(
             f"--output_dir {path}: holds images made of {marker['input_dir']}; give another folder for {input_dir}"
         )
-    if differing := [name for name, value in plain(settings).items() if marker["settings"].get(name) != value]:
+    if differing := [name for name, value in as_json_values(settings).items() if marker["settings"].get(name) != value]:
         told = "; ".join(f"{name} was {_shown(marker['settings'].get(name))}" for name in differing)
         raise UserError(
             f"--output_dir {path}: holds the run of other settings ({told}); give another folder, or these settings"
@@ -69,7 +69,7 @@ def read_marker(path: Path) -> dict[str, Any]:
     return marker
 
 
-def plain(settings: Mapping[str, object]) -> dict[str, Any]:
+def as_json_values(settings: Mapping[str, object]) -> dict[str, Any]:
     """As JSON brings them back: tuples become lists."""
     values: dict[str, Any] = json.loads(json.dumps(dict(settings)))
     return values

@@ -24,7 +24,7 @@ def check_replaceable(path: Path) -> None:
         raise UserError(f"--temp_yaml {path}: is not a file that augment.py wrote; give another file")
 
 
-def write_settings(path: Path, config: object) -> None:
+def write_settings_file(path: Path, config: object) -> None:
     """Raises UserError where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from siamclip.augmentation.pairing import pair_kernels
-from siamclip.augmentation.pairing.similarity_histogram import Survey, products, rounding_margin
+from siamclip.augmentation.pairing.similarity_histogram import SimilarityHistogram, products, rounding_margin
 
 SLICE = 1 << 20  # pairs: 16 bytes each, twice while they are collected
 FIRST_SLICE = 1 << 16  # most runs want some hundred pairs
@@ -20,18 +20,23 @@ _LAST: Place = (-math.inf, _NO_ROW, _NO_ROW)
 
 
 class BestPairs:
-    """Hands out the pairs of the survey's band, slice by slice, best first.
+    """Hands out the pairs of the histogram's band, slice by slice, best first.
 
     `vectors`: (N, D) float32 in the order in which ties are broken; `groups`: rows that are compared with each other.
     """
 
     def __init__(
-        self, vectors: np.ndarray, groups: Sequence[np.ndarray], survey: Survey, block: int, slice_pairs: int = SLICE
+        self,
+        vectors: np.ndarray,
+        groups: Sequence[np.ndarray],
+        histogram: SimilarityHistogram,
+        block: int,
+        slice_pairs: int = SLICE,
     ) -> None:
-        self._vectors, self._groups, self._survey, self._block = vectors, groups, survey, block
+        self._vectors, self._groups, self._histogram, self._block = vectors, groups, histogram, block
         self._most = slice_pairs
         self._target = min(FIRST_SLICE, slice_pairs)
-        self._place: Place = (survey.ceiling, -1, -1)
+        self._place: Place = (histogram.ceiling, -1, -1)
         self._margin = rounding_margin(vectors.shape[1])
         self.is_exhausted = False
 
@@ -42,24 +47,24 @@ class BestPairs:
         """
         low = self._lower_bound()
         # A pair can only be as good as the better known of its rows' nearest: most rows need not be looked at.
-        wanted = live & (self._survey.nearest >= low - self._margin)
+        wanted = live & (self._histogram.nearest >= low - self._margin)
         similarity, first, second, is_cut = self._collected(wanted, low)
         if is_cut:
             self._place = (float(similarity[-1]), int(first[-1]), int(second[-1]))
             self._target = self._most
         else:
             self._place = (low, _NO_ROW, _NO_ROW)
-            self.is_exhausted = low <= self._survey.threshold
+            self.is_exhausted = low <= self._histogram.threshold
             self._target *= 8  # the histogram also counts pairs of rows that are no longer live
         return similarity, first, second
 
     def _lower_bound(self) -> float:
         """Down to it, from the place reached, the histogram has as many pairs as a slice should have."""
-        edges, counts = self._survey.edges, self._survey.counts
+        edges, counts = self._histogram.edges, self._histogram.counts
         k = max(int(np.searchsorted(edges, self._place[0], "left")) - 1, 0)  # the edge just below
         enough = np.flatnonzero(np.cumsum(counts[k::-1]) >= self._target)
         edge = edges[k - enough[0]] if len(enough) else -1.0
-        return max(float(edge), self._survey.threshold)
+        return max(float(edge), self._histogram.threshold)
 
     def _collected(self, wanted: np.ndarray, low: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         """The best pairs from the place on, at most a slice; the last is whether there were more down to `low`."""

@@ -1,7 +1,7 @@
 """Machine code for the pairs of a block: their exact cosine, counting them, collecting the best, choosing among them.
 
-A block is (n, m) float32 dot products, corrected to be cosines up to `survey.rounding_margin`; `first` (n,) and
-`second` (m,) are the numbers of its rows. Of a diagonal block only the upper half counts.
+A block is (n, m) float32 dot products, corrected to be cosines up to `rounding_margin` of similarity_histogram.py;
+`first` (n,) and `second` (m,) are the numbers of its rows. Of a diagonal block only the upper half counts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def count(
     places: np.ndarray, cuts: np.ndarray, ceiling: float, counts: np.ndarray, pairs: np.ndarray,
     reached: np.ndarray, nearest: np.ndarray, highest_above: np.ndarray,
 ) -> None:  # fmt: skip
-    """Add one block to the `survey`'s counts.
+    """Add one block to the counts of a similarity histogram.
 
     `places`: bin -> number of `cuts` that its pairs reach, one more beyond the ceiling, or UNCERTAIN.
     """

@@ -10,20 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from siamclip.augmentation.contracts import Pair
+from siamclip.augmentation.contracts import FusionPair
 from siamclip.augmentation.pairing import pair_kernels
 from siamclip.augmentation.pairing.best_pairs import SLICE, BestPairs
-from siamclip.augmentation.pairing.similarity_histogram import BLOCK, Survey, rounding_margin, survey
+from siamclip.augmentation.pairing.similarity_histogram import (
+    BLOCK,
+    SimilarityHistogram,
+    rounding_margin,
+    similarity_histogram,
+)
 from siamclip.cleaning.duplicates.vectors.cosine_search import finite_rows
 from siamclip.errors import UserError
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenPairs:
     """Pairs to fuse, best first, and how alike all photos are."""
 
-    pairs: list[Pair]
-    survey: Survey
+    pairs: list[FusionPair]
+    histogram: SimilarityHistogram
 
 
 def choose_pairs(
@@ -39,12 +44,12 @@ def choose_pairs(
     block: int = BLOCK,
     slice_pairs: int = SLICE,
     advance: Callable[[int], Any] = lambda done: None,
-) -> Chosen:
+) -> ChosenPairs:
     """Best first, each pair whose cosine lies in [threshold, ceiling] while neither photo is in `max_uses` pairs yet.
 
     `embeddings`: (N, D) float32 of unit length; rows with a NaN, photos that cannot be read, match nothing. `paths`:
     N different ones; of equally alike pairs the smaller paths come first. `labels`: (N,) int64, the identity; only
-    photos of one identity are paired unless `across_classes`. `advance` gets the photos surveyed since its last call.
+    photos of one identity are paired unless `across_classes`. `advance` gets the photos compared since its last call.
 
     Neither `block` (rows multiplied at once), nor `slice_pairs` (held at once), nor the order of the rows changes the
     answer. Raises UserError where there is no pair to choose, ValueError for arrays that do not fit.
@@ -67,18 +72,18 @@ def choose_pairs(
     if not groups:
         raise UserError(_nothing_to_compare(len(rows), across_classes))
     advance(len(rows) - sum(map(len, groups)))
-    seen = survey(vectors, groups, threshold, ceiling, block, advance)
-    if not seen.band.pairs:
-        raise UserError(_empty_band(seen, vectors, groups, block))
+    histogram = similarity_histogram(vectors, groups, threshold, ceiling, block, advance)
+    if not histogram.band.pairs:
+        raise UserError(_empty_band(histogram, vectors, groups, block))
 
     uses = np.zeros(len(rows), np.int64)
-    pairs: list[Pair] = []
-    best = BestPairs(vectors, groups, seen, block, slice_pairs)
+    pairs: list[FusionPair] = []
+    best = BestPairs(vectors, groups, histogram, block, slice_pairs)
     while len(pairs) < max_pairs and not best.is_exhausted:
         similarity, first, second = best.next_slice(uses < max_uses)
         for k in pair_kernels.greedy(first, second, uses, max_uses, max_pairs - len(pairs)):
-            pairs.append(Pair(paths[rows[first[k]]], paths[rows[second[k]]], float(similarity[k])))
-    return Chosen(pairs, seen)
+            pairs.append(FusionPair(paths[rows[first[k]]], paths[rows[second[k]]], float(similarity[k])))
+    return ChosenPairs(pairs, histogram)
 
 
 def _by_identity(labels: np.ndarray) -> list[np.ndarray]:
@@ -101,21 +106,21 @@ def _nothing_to_compare(readable: int, across_classes: bool) -> str:
     )
 
 
-def _empty_band(seen: Survey, vectors: np.ndarray, groups: Sequence[np.ndarray], block: int) -> str:
+def _empty_band(histogram: SimilarityHistogram, vectors: np.ndarray, groups: Sequence[np.ndarray], block: int) -> str:
     """What the collection does have, and which settings would give pairs."""
-    said = [f"no pair of photos has a similarity in [{seen.threshold:g}, {seen.ceiling:g}]"]
-    if not math.isnan(seen.highest_below):
+    said = [f"no pair of photos has a similarity in [{histogram.threshold:g}, {histogram.ceiling:g}]"]
+    if not math.isnan(histogram.highest_below):
         # Rounded down, so that the pair that was found reaches it, and counted as it would be.
-        lower = math.floor(100 * (seen.highest_below - rounding_margin(vectors.shape[1]))) / 100
+        lower = math.floor(100 * (histogram.highest_below - rounding_margin(vectors.shape[1]))) / 100
         lower = max(lower, -1.0)
-        number = survey(vectors, groups, lower, seen.ceiling, block).band.pairs
+        number = similarity_histogram(vectors, groups, lower, histogram.ceiling, block).band.pairs
         said.append(
-            f"the highest below is {seen.highest_below:.4f}: --similarity_threshold {lower:g} would give {number:,} "
-            f"pair{'s' * (number != 1)} to choose from"
+            f"the highest below is {histogram.highest_below:.4f}: --similarity_threshold {lower:g} would give "
+            f"{number:,} pair{'s' * (number != 1)} to choose from"
         )
-    if seen.above:
+    if histogram.above:
         said.append(
-            f"{seen.above:,} lie above the ceiling, up to {seen.highest_above:.4f}: near-duplicates, which "
+            f"{histogram.above:,} lie above the ceiling, up to {histogram.highest_above:.4f}: near-duplicates, which "
             "--similarity_ceiling 1 would give"
         )
     return "; ".join(said)

@@ -34,7 +34,7 @@ class ThresholdRow:
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class SimilarityHistogram:
     """All pairs that were compared: those within an identity, or all of them across identities."""
 
     edges: np.ndarray  # (BINS + 1,) float64 from -1 to 1
@@ -61,14 +61,14 @@ class Survey:
         return list(self.rows)
 
 
-def survey(
+def similarity_histogram(
     vectors: np.ndarray,
     groups: Sequence[np.ndarray],
     threshold: float,
     ceiling: float,
     block: int = BLOCK,
     advance: Callable[[int], Any] = lambda done: None,
-) -> Survey:
+) -> SimilarityHistogram:
     """Count the pairs within each group of rows.
 
     `vectors`: (N, D) float32 of unit length, no NaN; `groups`: (n,) row numbers each, no row in two of them;
@@ -95,7 +95,7 @@ def survey(
     table = tuple(
         ThresholdRow(t, int(in_band[i]), int((reached > i).sum()), t == threshold) for i, t in enumerate(thresholds)
     )
-    return Survey(
+    return SimilarityHistogram(
         np.linspace(-1, 1, BINS + 1), counts, _or_nan(nearest.max(initial=-np.inf)), _or_nan(highest_above[0]),
         int(pairs[-1]), threshold, ceiling, table, nearest,
     )  # fmt: skip

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from siamclip.diffusion.schedule import Schedule
+    from siamclip.diffusion.sampler_schedule import SamplerSchedule
 
 
 class Denoiser(Protocol):
@@ -19,7 +19,7 @@ class Denoiser(Protocol):
     shape: tuple[int, int, int]  # (C, h, w) of x_0
     image_side: int  # in pixels; images are squares
 
-    def schedule(self, steps: int, eta: float) -> Schedule:
+    def schedule(self, steps: int, eta: float) -> SamplerSchedule:
         """The sampler's numbers. Raises UserError for more steps than the model was trained with."""
 
     def encode(self, photos: np.ndarray) -> torch.Tensor:

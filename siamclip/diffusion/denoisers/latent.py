@@ -22,8 +22,8 @@ from siamclip.diffusion.denoisers.network import (
     square_side,
 )
 from siamclip.diffusion.denoisers.pixel import from_unit_range, to_unit_range
-from siamclip.diffusion.schedule import Schedule
-from siamclip.diffusion.trained_noise import read_config, trained_noise
+from siamclip.diffusion.noise_schedule import noise_schedule_of, read_config
+from siamclip.diffusion.sampler_schedule import SamplerSchedule
 from siamclip.errors import UserError
 
 
@@ -47,7 +47,7 @@ class LatentDenoiser:
         configs = [read_config(folder / part / "config.json", name) for part in ("unet", "vae", "text_encoder")]
         unet, vae, _ = configs
         _check_unet(unet, vae, name)
-        self._noise = trained_noise(read_config(folder / "scheduler" / "scheduler_config.json", name), name)
+        self._noise = noise_schedule_of(read_config(folder / "scheduler" / "scheduler_config.json", name), name)
         factor = 2 ** (len(vae.get("block_out_channels", (64,))) - 1)
         side = square_side(unet, name)
         self.name, self.image_side, self.shape = name, side * factor, (unet.get("in_channels", 4), side, side)
@@ -71,7 +71,7 @@ class LatentDenoiser:
         )
         self._prompt = self._prompt.to(device)
 
-    def schedule(self, steps: int, eta: float) -> Schedule:
+    def schedule(self, steps: int, eta: float) -> SamplerSchedule:
         return self._noise.schedule(steps, eta, self.name)
 
     @torch.inference_mode()

@@ -17,8 +17,8 @@ from siamclip.diffusion.denoisers.network import (
     load_part,
     square_side,
 )
-from siamclip.diffusion.schedule import Schedule
-from siamclip.diffusion.trained_noise import TrainedNoise, read_config, trained_noise
+from siamclip.diffusion.noise_schedule import NoiseSchedule, noise_schedule_of, read_config
+from siamclip.diffusion.sampler_schedule import SamplerSchedule
 from siamclip.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class PixelDenoiser:
     """A `Denoiser` (contracts.py) whose x_0 is the photo itself, in [-1, 1]."""
 
     def __init__(
-        self, network: UNet2DModel, noise: TrainedNoise, name: str, device: torch.device, precision: Precision = "fp32"
+        self, network: UNet2DModel, noise: NoiseSchedule, name: str, device: torch.device, precision: Precision = "fp32"
     ) -> None:
         """`network` belongs to the denoiser from then on. Raises UserError where it takes or gives other things."""
         check_precision(precision, device)
@@ -46,7 +46,7 @@ class PixelDenoiser:
         settings = {key: value for key, value in network.config.items() if not key.startswith("_")}
         self.fingerprint = fingerprint_of([network], [settings], noise.described(), precision.encode())
 
-    def schedule(self, steps: int, eta: float) -> Schedule:
+    def schedule(self, steps: int, eta: float) -> SamplerSchedule:
         return self._noise.schedule(steps, eta, self.name)
 
     def encode(self, photos: np.ndarray) -> torch.Tensor:
@@ -70,7 +70,7 @@ def open_pixel_denoiser(
     from diffusers import UNet2DModel
 
     check_unet(read_config(unet / "config.json", name), name)  # before the weights are read
-    noise = trained_noise(read_config(scheduler / "scheduler_config.json", name), name)
+    noise = noise_schedule_of(read_config(scheduler / "scheduler_config.json", name), name)
     network = load_part(UNet2DModel, unet, name, torch.device("cpu"))
     return PixelDenoiser(network, noise, name, device, precision)
 

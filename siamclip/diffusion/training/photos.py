@@ -16,7 +16,7 @@ from siamclip.errors import UserError
 
 
 @dataclass(frozen=True)
-class TrainingPhotos:
+class PhotoFiles:
     root: Path
     files: list[Path]
 
@@ -38,7 +38,7 @@ def _bytes(file: Path) -> int:
         return -1
 
 
-def find_photos(root: Path, out: Path) -> TrainingPhotos:
+def find_photos(root: Path, out: Path) -> PhotoFiles:
     """All photos below `root`. Raises UserError if there is none, or if `out` lies inside it or around it."""
     if not root.is_dir():
         raise UserError(f"--data {root}: is no folder; give the folder of your photos")
@@ -51,7 +51,7 @@ def find_photos(root: Path, out: Path) -> TrainingPhotos:
         raise UserError(f"--data {root}: cannot be listed ({error})") from None
     if not files:
         raise UserError(f"--data {root}: holds no photo; check the path")
-    return TrainingPhotos(root, files)
+    return PhotoFiles(root, files)
 
 
 def batches(photos: int, size: int, seed: int, first: int, last: int) -> Iterator[np.ndarray]:

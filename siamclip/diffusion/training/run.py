@@ -9,7 +9,7 @@ from typing import Any
 
 from siamclip.cli.yaml_settings import mapping_as_yaml
 from siamclip.diffusion.training.photos import find_photos
-from siamclip.diffusion.training.progress.output import writing
+from siamclip.diffusion.training.progress.output import explain_write_errors
 from siamclip.diffusion.training.progress.state import FOLDER
 from siamclip.diffusion.training.settings import MAY_CHANGE, DdpmSettings
 from siamclip.diffusion.training.training import DdpmTraining
@@ -41,7 +41,7 @@ def train(
         if saved.get("processes", 1) != processes:
             raise UserError(f"--resume: it was started with {saved['processes']} processes, not {processes}; so go on")
         training.state.load(out, dict(saved))
-    with writing(out):
+    with explain_write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / SETTINGS, mapping_as_yaml(config).encode("utf-8", "surrogatepass"))
     try:

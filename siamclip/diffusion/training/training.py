@@ -20,13 +20,19 @@ from siamclip.cli.progress_bars import Bars
 from siamclip.data.image.preprocess import Preprocessing
 from siamclip.data.loader import PhotoLoader
 from siamclip.device import choose_device, device_precision, make_accelerator, reuse_large_buffers
-from siamclip.diffusion.training.network import check_compiler, compiled, load_network, make_scheduler, make_unet
+from siamclip.diffusion.training.architecture import (
+    check_compiler,
+    compile_network,
+    load_network,
+    make_scheduler,
+    make_unet,
+)
 from siamclip.diffusion.training.objective import noise_loss
-from siamclip.diffusion.training.photos import TrainingPhotos, as_pixels, batches
+from siamclip.diffusion.training.photos import PhotoFiles, as_pixels, batches
 from siamclip.diffusion.training.progress import output
 from siamclip.diffusion.training.progress.interruption import Interruption
 from siamclip.diffusion.training.progress.meter import Meter
-from siamclip.diffusion.training.progress.output import plain
+from siamclip.diffusion.training.progress.output import public_config
 from siamclip.diffusion.training.progress.state import DdpmState
 from siamclip.diffusion.training.settings import MAY_CHANGE, DdpmSettings
 from siamclip.errors import UserError, printable
@@ -41,7 +47,7 @@ class DdpmTraining:
 
     def __init__(
         self,
-        photos: TrainingPhotos,
+        photos: PhotoFiles,
         out: Path,
         settings: DdpmSettings,
         config: Mapping[str, Any],
@@ -64,7 +70,7 @@ class DdpmTraining:
         ema = EMAModel(unet.parameters(), decay=settings.ema_decay, foreach=True)
         self.model, self.optimizer = self.accelerator.prepare(unet, optimizer)
         # The compiled network shares its weights with `unet`, which is what is saved.
-        self.network = compiled(self.model) if settings.compile else self.model
+        self.network = compile_network(self.model) if settings.compile else self.model
         self.state = DdpmState(unet, ema, self.optimizer, self.accelerator.scaler)
         self.saved_step: int | None = None
         self._unreadable = 0
@@ -85,7 +91,7 @@ class DdpmTraining:
         from torch.utils.tensorboard import SummaryWriter
 
         settings, state = self.settings, self.state
-        self._introduce()
+        self._say_what_is_trained()
         # Before the first step: a folder that cannot be written shows now, not after an hour. After the last: a kill
         # may have come between the state and the model.
         self._save()
@@ -96,7 +102,7 @@ class DdpmTraining:
                 settings.num_workers,
                 int(settings.cache_gb * 2**30),
             )
-            with output.writing(self.out):
+            with output.explain_write_errors(self.out):
                 self.board = SummaryWriter(str(self.out / "logs"), purge_step=state.step + 1) if self._is_main else None
             try:
                 with loader, Bars(self.console) as bars, Interruption() as interruption:
@@ -113,7 +119,7 @@ class DdpmTraining:
         self.model.train()
         for photos, unreadable in loader.stream(self._batches()):
             if unreadable.any():
-                self._tell_unreadable(loader)
+                self._report_unreadable(loader)
             loss = self._step(photos)
             state.step += 1
             line = meter.advance(loss)
@@ -187,7 +193,7 @@ class DdpmTraining:
 
     # -- what it says and keeps -------------------------------------------------------------------------------
 
-    def _introduce(self) -> None:
+    def _say_what_is_trained(self) -> None:
         settings, step, size = self.settings, self.state.step, self.preprocessing.size
         weights = sum(p.numel() for p in self.state.unet.parameters()) / 1e6
         precision = str(self.precision or torch.float32).removeprefix("torch.")
@@ -204,7 +210,7 @@ class DdpmTraining:
         for line in lines:
             self.console.print(Text(printable(line)), soft_wrap=True)
 
-    def _tell_unreadable(self, loader: PhotoLoader) -> None:
+    def _report_unreadable(self, loader: PhotoLoader) -> None:
         """Each photo that cannot be read is told once. Raises UserError if none is left."""
         failures = list(loader.failures.items())  # at once: the threads that decode add to it
         if len(failures) == len(self.photos.files):
@@ -220,19 +226,19 @@ class DdpmTraining:
         self.say(*(f"left out: {path} ({reason})" for path, reason in new[: max(0, SHOWN - told)]))
         if told <= SHOWN < len(failures):
             self.say(f"left out: more photos, see {self.out / output.SKIPPED}")
-        with output.writing(self.out):
+        with output.explain_write_errors(self.out):
             output.write_skipped(self.out, [(str(self.photos.files[index]), reason) for index, reason in failures])
 
     def _log(self, loss: float | None) -> None:
         if self.board is None or loss is None:
             return
-        with output.writing(self.out):
+        with output.explain_write_errors(self.out):
             self.board.add_scalar("loss", loss, self.state.step)
             self.board.add_scalar("learning_rate", self._learning_rate(self.state.step - 1), self.state.step)
 
     def _close_board(self) -> None:
         if self.board is not None:
-            with output.writing(self.out):
+            with output.explain_write_errors(self.out):
                 self.board.close()
 
     def _sample(self) -> None:
@@ -240,8 +246,10 @@ class DdpmTraining:
         if self.board is None:
             return
         state, settings = self.state, self.settings
-        grid = output.as_grid(output.draw(state.averaged(), self.scheduler, settings.seed, precision=self.precision))
-        with output.writing(self.out):
+        grid = output.as_grid(
+            output.sample_images(state.averaged(), self.scheduler, settings.seed, precision=self.precision)
+        )
+        with output.explain_write_errors(self.out):
             output.write_png(self.out / "samples" / f"step-{state.step:06d}.png", grid)
             self.board.add_image("samples", grid, state.step, dataformats="HWC")
 
@@ -259,7 +267,7 @@ class DdpmTraining:
             "processes": self.accelerator.num_processes,
         }
         kept = {"fingerprint": self.photos.fingerprint, "config": config}
-        networks = {"unet": plain(state.unet.config), "scheduler": plain(self.scheduler.config)}
+        networks = {"unet": public_config(state.unet.config), "scheduler": public_config(self.scheduler.config)}
         state.save(self.out, known | kept | networks)
         seen = {"steps": state.step, "photos_seen": state.step * self.photos_per_step}
         told = {name: value for name, value in config.items() if name not in MAY_CHANGE}

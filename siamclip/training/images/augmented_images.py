@@ -14,8 +14,7 @@ import xxhash
 
 from siamclip.augmentation.contracts import MadeImage
 from siamclip.augmentation.output.manifest import read_manifest
-from siamclip.augmentation.output.names import identity_of
-from siamclip.data.identities import plate_of
+from siamclip.data.identities import identity_of, plate_of
 from siamclip.data.image.decode import probe
 from siamclip.errors import ImageError, UserError
 from siamclip.training.soft_labels import SoftLabels

@@ -11,7 +11,7 @@ import torch
 from demo.build import build_demo
 from siamclip.data.image.preprocess import Preprocessing
 from siamclip.diffusion.denoisers.contract import Denoiser
-from siamclip.diffusion.denoisers.open import open_denoiser
+from siamclip.diffusion.denoisers.factory import open_denoiser
 
 NAME = "vehicles64"
 

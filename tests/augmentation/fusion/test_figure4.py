@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from siamclip.diffusion.noise_space import invert
-from siamclip.diffusion.schedule import posterior_mean
+from siamclip.diffusion.sampler_schedule import posterior_mean
 from tests.augmentation.fusion.shipped_model import demo_photos, shipped
 
 PHOTOS, STEPS = 4, 25

@@ -18,15 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from siamclip.augmentation.contracts import MadeImage, Pair
+from siamclip.augmentation.contracts import FusionPair, MadeImage
 from siamclip.augmentation.fusion import noise_maps
 from siamclip.augmentation.fusion.blend import blend
-from siamclip.augmentation.fusion.fuse import FusionSummary, Sampler, fuse_pairs, load_modes
+from siamclip.augmentation.fusion.fuse import FusionSummary, SamplerSettings, fuse_pairs, load_modes
 from siamclip.augmentation.fusion.noise_cache import NoiseCache, seed_of
 from siamclip.augmentation.fusion.noise_maps import KEPT_BATCHES, Inverted
 from siamclip.augmentation.method_table import MODES
 from siamclip.augmentation.squares import LONGEST, stretched
-from siamclip.diffusion.denoisers.open import open_denoiser
+from siamclip.diffusion.denoisers.factory import open_denoiser
 from siamclip.diffusion.noise_space import generate, invert, steps_of_slots
 from siamclip.errors import ImageError, UserError
 from tests.augmentation.fusion.tiny_models import save_pipeline
@@ -57,9 +57,9 @@ class Photos:
             raise ImageError("truncated", path)
         return self.squares[path], (40, 20)
 
-    def pairs(self, *indices: tuple[int, int]) -> list[Pair]:
+    def pairs(self, *indices: tuple[int, int]) -> list[FusionPair]:
         ordered = (sorted((self.paths[i], self.paths[j])) for i, j in indices)
-        return [Pair(first, second, 0.9) for first, second in ordered]
+        return [FusionPair(first, second, 0.9) for first, second in ordered]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ class Counting:
         return self._denoiser.predict(x_t, timestep)
 
 
-def fuse(denoiser: Any, photos: Photos, pairs: Sequence[Pair], **changes: Any) -> tuple[Images, FusionSummary]:
+def fuse(denoiser: Any, photos: Photos, pairs: Sequence[FusionPair], **changes: Any) -> tuple[Images, FusionSummary]:
     images: Images = {}
 
     def sink(rows: list[tuple[MadeImage, np.ndarray]]) -> None:
@@ -93,7 +93,7 @@ def fuse(denoiser: Any, photos: Photos, pairs: Sequence[Pair], **changes: Any) -
     arguments: dict[str, Any] = {
         "read": photos.read,
         "hashes": photos.hashes,
-        "sampler": Sampler(steps=STEPS, geometry="crop"),
+        "sampler": SamplerSettings(steps=STEPS, geometry="crop"),
         "batch_size": 4,
         "device": CPU,
     }
@@ -116,7 +116,7 @@ def same(one: Images, other: Images) -> bool:
 def test_the_images_are_those_of_a_naive_loop(denoiser: Any, batch_size: int, keep_variance: bool) -> None:
     photos = Photos(5)
     pairs = photos.pairs((0, 2), (1, 3), (0, 4), (2, 4), (0, 1))
-    sampler = Sampler(STEPS, skip=1, eta=0.8, seed=7, ratio=0.3, keep_variance=keep_variance, geometry="pad")
+    sampler = SamplerSettings(STEPS, skip=1, eta=0.8, seed=7, ratio=0.3, keep_variance=keep_variance, geometry="pad")
     made, _ = fuse(denoiser, photos, pairs, sampler=sampler, batch_size=batch_size)
     assert len(made) == len(pairs) * len(MODES)
     schedule = denoiser.schedule(STEPS, 0.8)
@@ -145,7 +145,9 @@ def test_the_images_are_those_of_a_naive_loop(denoiser: Any, batch_size: int, ke
 
 def test_soft_labels_and_ratios(denoiser: Any) -> None:
     photos = Photos(4)
-    made, _ = fuse(denoiser, photos, photos.pairs((0, 1), (0, 2)), sampler=Sampler(STEPS, ratio=0.25, geometry="crop"))
+    made, _ = fuse(
+        denoiser, photos, photos.pairs((0, 1), (0, 2)), sampler=SamplerSettings(STEPS, ratio=0.25, geometry="crop")
+    )
     rows = {(row.second, row.method): row for row, _ in made.values()}
     across, within = photos.paths[1], photos.paths[2]
     assert rows[across, "linear"].soft_label == {"id0": 0.25, "id1": 0.75}
@@ -160,7 +162,7 @@ def test_no_identity_stands_in_a_soft_label_with_nothing(denoiser: Any) -> None:
     photos = Photos(2)
     for ratio, expected in ((1.0, {"id0": 1.0}), (0.0, {"id1": 1.0})):
         linear = load_modes([MODES["linear"]], {})
-        sampler = Sampler(STEPS, ratio=ratio, geometry="crop")
+        sampler = SamplerSettings(STEPS, ratio=ratio, geometry="crop")
         made, _ = fuse(denoiser, photos, photos.pairs((0, 1)), modes=linear, sampler=sampler)
         ((row, _),) = made.values()
         assert row.soft_label == expected
@@ -182,7 +184,7 @@ def test_a_stretched_square_has_the_shape_of_the_photo(width: int, height: int, 
 def test_only_squashed_photos_are_stretched_back(denoiser: Any) -> None:
     photos = Photos(2, identities=1)
     for geometry, shape in (("squash", (SIDE, 2 * SIDE, 3)), ("pad", (SIDE, SIDE, 3)), ("crop", (SIDE, SIDE, 3))):
-        made, _ = fuse(denoiser, photos, photos.pairs((0, 1)), sampler=Sampler(STEPS, geometry=geometry))
+        made, _ = fuse(denoiser, photos, photos.pairs((0, 1)), sampler=SamplerSettings(STEPS, geometry=geometry))
         assert {pixels.shape for _, pixels in made.values()} == {shape}
     square = photos.squares[photos.paths[0]]
     expected = np.array(Image.fromarray(square).resize((2 * SIDE, SIDE), Image.Resampling.BICUBIC))
@@ -230,12 +232,12 @@ def test_the_cache_changes_nothing_but_the_work(denoiser: Any, tmp_path: Path) -
 def test_other_settings_find_no_noise_maps_in_the_cache(denoiser: Any, tmp_path: Path) -> None:
     photos, cache = Photos(2), NoiseCache(tmp_path, 10**9)
     for sampler in (
-        Sampler(STEPS),
-        Sampler(STEPS + 1),
-        Sampler(STEPS, skip=1),
-        Sampler(STEPS, eta=0.5),
-        Sampler(STEPS, seed=1),
-        Sampler(STEPS, geometry="pad"),
+        SamplerSettings(STEPS),
+        SamplerSettings(STEPS + 1),
+        SamplerSettings(STEPS, skip=1),
+        SamplerSettings(STEPS, eta=0.5),
+        SamplerSettings(STEPS, seed=1),
+        SamplerSettings(STEPS, geometry="pad"),
     ):
         _, summary = fuse(denoiser, photos, photos.pairs((0, 1)), sampler=sampler, cache=cache)
         assert summary.inverted == 2, sampler
@@ -322,7 +324,7 @@ def test_memory_is_that_of_some_batches(denoiser: Any, monkeypatch: pytest.Monke
             lambda rows, most=most: most.append(len(alive)),
             read=photos.read,
             hashes=photos.hashes,
-            sampler=Sampler(1, geometry="crop"),
+            sampler=SamplerSettings(1, geometry="crop"),
             batch_size=2,
             device=CPU,
         )
@@ -361,7 +363,7 @@ def test_a_nan_from_the_network_names_the_model(denoiser: Any) -> None:
             lambda rows: images.extend(row for row, _ in rows),
             read=photos.read,
             hashes=photos.hashes,
-            sampler=Sampler(STEPS),
+            sampler=SamplerSettings(STEPS),
             batch_size=4,
             device=CPU,
         )
@@ -371,4 +373,4 @@ def test_a_nan_from_the_network_names_the_model(denoiser: Any) -> None:
 def test_skipping_all_steps_is_refused(denoiser: Any) -> None:
     photos = Photos(2)
     with pytest.raises(UserError, match="--skip 5: must be below --steps 5"):
-        fuse(denoiser, photos, photos.pairs((0, 1)), sampler=Sampler(5, skip=5))
+        fuse(denoiser, photos, photos.pairs((0, 1)), sampler=SamplerSettings(5, skip=5))

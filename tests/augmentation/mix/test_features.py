@@ -1,4 +1,4 @@
-"""Mixing at a layer of an encoder, of every kind of tower."""
+"""FolderMixing at a layer of an encoder, of every kind of tower."""
 
 from __future__ import annotations
 

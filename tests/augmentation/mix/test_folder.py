@@ -18,7 +18,13 @@ import augment
 from siamclip.augmentation.contracts import MadeImage
 from siamclip.augmentation.method_table import MIXERS
 from siamclip.augmentation.mix import parents as drawing
-from siamclip.augmentation.mix.folder import Mixing, choose_parents, content_hashes, make_mixing, mix_folder
+from siamclip.augmentation.mix.folder import (
+    FolderMixing,
+    choose_parents,
+    content_hashes,
+    make_folder_mixing,
+    mix_folder,
+)
 from siamclip.augmentation.mix.parents import Parents, draw_parents, draw_single, pool_of_pairs
 from siamclip.augmentation.mix.similarity import partner_log_weights
 from siamclip.augmentation.output.folder import OutputFolder
@@ -94,7 +100,7 @@ def test_photos_alone_are_drawn_in_turn() -> None:
 
 
 def test_unreadable_photos_are_not_drawn_and_too_few_are_told() -> None:
-    mixing, vectors = make_mixing("samplepairing", [], 16, "squash", 0), unit_vectors()
+    mixing, vectors = make_folder_mixing("samplepairing", [], 16, "squash", 0), unit_vectors()
     vectors[[1, 3]] = np.nan
     parents, left_out = choose_parents(mixing, LABELS, 2, False, vectors)
     assert {(one.first, one.second) for one in parents} == {(0, 2), (2, 0)} and left_out == 2
@@ -121,7 +127,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(mixing: Mixing, root: Path, out: Path, number: int = 7, batch_size: int = 3) -> list[MadeImage]:
+def run(mixing: FolderMixing, root: Path, out: Path, number: int = 7, batch_size: int = 3) -> list[MadeImage]:
     vectors = unit_vectors() if ("features" in mixing.mixer.needs) else None
     parents, _ = choose_parents(mixing, LABELS, number, True, vectors)
     hashes, digest = content_hashes(root, PATHS, parents)
@@ -136,7 +142,7 @@ def contents(out: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", list(MIXERS))
 def test_every_method_writes_images_with_their_parents_and_labels(name: str, collection: Path, tmp_path: Path) -> None:
-    mixing = make_mixing(name, [], 32, "squash", 4)
+    mixing = make_folder_mixing(name, [], 32, "squash", 4)
     rows = run(mixing, collection, tmp_path / "out")
     assert len(rows) == 7 and len({row.path for row in rows}) == 7
     for row in rows:
@@ -157,7 +163,7 @@ def test_every_method_writes_images_with_their_parents_and_labels(name: str, col
 def test_batches_and_an_interruption_change_nothing(
     name: str, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mixing = make_mixing(name, [], 16, "pad", 4)
+    mixing = make_folder_mixing(name, [], 16, "pad", 4)
     run(mixing, collection, tmp_path / "whole", batch_size=7)
     once = contents(tmp_path / "whole")
     writes = 0
@@ -177,7 +183,7 @@ def test_batches_and_an_interruption_change_nothing(
     rows = run(mixing, collection, tmp_path / "parts", batch_size=2)
     assert writes == 3 + 2, "three images were left"
     assert contents(tmp_path / "parts") == once and len(rows) == 7
-    other = make_mixing(name, [], 16, "pad", 5)
+    other = make_folder_mixing(name, [], 16, "pad", 5)
     run(other, collection, tmp_path / "other")
     assert contents(tmp_path / "other") != once, "another seed"
 
@@ -185,14 +191,14 @@ def test_batches_and_an_interruption_change_nothing(
 @pytest.mark.parametrize("name", ["samplepairing", "mixup"])
 def test_an_image_is_the_blend_that_its_row_says(name: str, collection: Path, tmp_path: Path) -> None:
     """Photos of 36 x 48 in squares of 36 without squashing: their middle, cut out."""
-    for row in run(make_mixing(name, [], 36, "crop", 4), collection, tmp_path / "out"):
+    for row in run(make_folder_mixing(name, [], 36, "crop", 4), collection, tmp_path / "out"):
         first, second = (decode(collection / path)[:, 6:42].astype(float) for path in (row.first, row.second))
         expected = row.ratio * first + (1 - row.ratio) * second
         assert np.abs(decode(tmp_path / "out" / row.path) - expected).max() <= 0.501
 
 
 def test_what_a_mask_does_not_hide_stays_bit_for_bit(collection: Path, tmp_path: Path) -> None:
-    for row in run(make_mixing("random_erasing", [], 36, "crop", 4), collection, tmp_path / "out"):
+    for row in run(make_folder_mixing("random_erasing", [], 36, "crop", 4), collection, tmp_path / "out"):
         image, photo = decode(tmp_path / "out" / row.path), decode(collection / row.first)[:, 6:42]
         same = (image == photo).all(2)
         assert 0.5 < same.mean() < 1
@@ -205,7 +211,7 @@ def test_a_photo_that_cannot_be_read_costs_its_own_images_alone(collection: Path
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes((collection / path).read_bytes())
     (root / PATHS[0]).write_bytes((root / PATHS[0]).read_bytes()[:200])
-    mixing = make_mixing("mixup", [], 16, "squash", 0)
+    mixing = make_folder_mixing("mixup", [], 16, "squash", 0)
     parents = [Parents(0, 1, float("nan")), Parents(1, 2, float("nan")), Parents(5, 3, float("nan"))]
     hashes, _ = content_hashes(root, PATHS, parents)
     (root / PATHS[5]).unlink()

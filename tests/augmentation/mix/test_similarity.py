@@ -13,7 +13,7 @@ from scipy.spatial.distance import cosine as scipy_cosine
 from scipy.special import softmax
 from scipy.stats import chisquare, entropy
 
-from siamclip.augmentation.mix.similarity import Measure, draw, log_similarities, partner_log_weights
+from siamclip.augmentation.mix.similarity import Measure, draw_partners, log_similarities, partner_log_weights
 
 MEASURES: tuple[Measure, ...] = ("cosine", "euclidean", "kl")
 
@@ -90,7 +90,7 @@ def test_weights_are_in_proportion_to_a_power_of_the_similarity(preference: floa
 
 def test_draws_follow_the_weights() -> None:
     weights = torch.tensor([0.1, 0.0, 0.5, 0.05, 0.35], dtype=torch.float64)
-    drawn = draw(weights.expand(20_000, 5), np.random.default_rng(11))
+    drawn = draw_partners(weights.expand(20_000, 5), np.random.default_rng(11))
     counts = np.bincount(drawn, minlength=5)
     assert counts[1] == 0
     found = weights.numpy() > 0

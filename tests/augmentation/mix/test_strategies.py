@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pmean
 
-from siamclip.augmentation.mix.strategies import linear, power_mean
+from siamclip.augmentation.mix.strategies import linear_blend, power_mean
 
 POWERS = st.one_of(st.floats(-100, 100), st.sampled_from([0.0, 1.0, -1.0, 1e-9, -1e-5, 1e-300, 5e-324]))
 UNIT = st.floats(0, 1, width=32)
@@ -42,7 +42,7 @@ def test_a_share_of_one_or_zero_gives_one_photo(power: float) -> None:
     shares = torch.tensor([1.0, 0.0, 1.0, 0.0])
     expected = torch.stack([first[0], second[1], first[2], second[3]])
     torch.testing.assert_close(power_mean(first, second, shares, power), expected, atol=1e-6, rtol=0)
-    assert torch.equal(linear(first, second, shares), expected)
+    assert torch.equal(linear_blend(first, second, shares), expected)
 
 
 @settings(max_examples=25)
@@ -57,7 +57,9 @@ def test_a_photo_with_itself_is_itself(share: float, power: float) -> None:
 def test_power_one_is_linear(share: float) -> None:
     first, second = pair()
     shares = torch.full((4,), share)
-    torch.testing.assert_close(power_mean(first, second, shares, 1.0), linear(first, second, shares), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        power_mean(first, second, shares, 1.0), linear_blend(first, second, shares), atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize("power", [-20.0, -1.0, -0.01, 0.0, 1e-4, 0.5, 2.2, 20.0])

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from siamclip.augmentation.output import sheet_text
 from siamclip.augmentation.output.contact_sheet import CELL, SheetCell, SheetRow, contact_sheet
-from siamclip.augmentation.output.sheet_text import draw_text, shown, text_width, wrapped
+from siamclip.augmentation.output.sheet_text import draw_text, drawable_text, text_width, wrapped
 from siamclip.plotting import fonts
 from siamclip.plotting.fonts import Face
 
@@ -18,7 +18,7 @@ COLOURS = [(200, 30, 30), (30, 160, 30), (30, 30, 200), (200, 180, 20), (150, 40
 GAP, HEADER, CAPTION = 6, 22, 20
 
 
-def plain(colour: tuple[int, int, int], width: int = 64, height: int = 64) -> np.ndarray:
+def as_json_values(colour: tuple[int, int, int], width: int = 64, height: int = 64) -> np.ndarray:
     return np.full((height, width, 3), colour, np.uint8)
 
 
@@ -36,7 +36,7 @@ def cell(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
 @pytest.mark.parametrize("side", [1, 64, 100, 128, 300])
 def test_every_image_fills_its_cell(side: int, tmp_path: Path) -> None:
     rows = [
-        SheetRow([SheetCell(plain(colour, side, side)) for colour in COLOURS[r:] + COLOURS[:r]], f"row {r}")
+        SheetRow([SheetCell(as_json_values(colour, side, side)) for colour in COLOURS[r:] + COLOURS[:r]], f"row {r}")
         for r in range(3)
     ]
     sheet = sheet_of(rows, list("abcdef"), tmp_path)
@@ -47,7 +47,7 @@ def test_every_image_fills_its_cell(side: int, tmp_path: Path) -> None:
 
 
 def test_other_shapes_keep_their_proportions(tmp_path: Path) -> None:
-    sheet = sheet_of([SheetRow([SheetCell(plain(COLOURS[0], 300, 150))], "")], ["first"], tmp_path)
+    sheet = sheet_of([SheetRow([SheetCell(as_json_values(COLOURS[0], 300, 150))], "")], ["first"], tmp_path)
     is_red = (cell(sheet, 0, 0) == COLOURS[0]).all(axis=-1)
     assert is_red[32:96].all()
     assert not is_red[:32].any()
@@ -55,7 +55,7 @@ def test_other_shapes_keep_their_proportions(tmp_path: Path) -> None:
 
 
 def test_a_rejected_image_is_grey_and_carries_its_reason(tmp_path: Path) -> None:
-    image = plain(COLOURS[0])
+    image = as_json_values(COLOURS[0])
     cells = [SheetCell(image), SheetCell(image, "far_from_first"), SheetCell(None), SheetCell(None, "blurred")]
     sheet = sheet_of([SheetRow(cells, "")], ["a", "b", "c", "d"], tmp_path).astype(int)
     kept, rejected, missing, missing_rejected = (cell(sheet, 0, c) for c in range(4))
@@ -99,7 +99,7 @@ def written(text: str, width: int = 400) -> np.ndarray:
 @pytest.mark.usefixtures("no_chinese_font_installed")
 def test_chinese_plates_are_drawn_and_differ() -> None:
     plates = ["皖A5577W", "京A12345", "沪A12345", "粤B98765", "闽B0914D~clone", "粤Z1234港"]
-    assert [shown(plate) for plate in plates] == plates
+    assert [drawable_text(plate) for plate in plates] == plates
     pictures = [written(plate) for plate in plates]
     assert len({picture.tobytes() for picture in pictures}) == len(plates)
     # None of the provinces is the box that a font draws for what it lacks.
@@ -125,16 +125,16 @@ def test_a_sheet_of_a_chinese_plate_is_the_same_everywhere(tmp_path: Path, monke
 
 @pytest.mark.usefixtures("no_chinese_font_installed")
 def test_what_no_font_has_is_written_as_its_escape() -> None:
-    assert shown("\ue123A12345") == "\\ue123A12345"
-    assert shown("龘") == "\\u9f98"  # not among the common characters
+    assert drawable_text("\ue123A12345") == "\\ue123A12345"
+    assert drawable_text("龘") == "\\u9f98"  # not among the common characters
     assert (written("龘A1") == written("\\u9f98A1")).all()
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\x1b[31m", "\udcff\udc80", "\U0010ffff", "", "a/b.jpg + \u202e"])
 def test_hostile_names_are_one_harmless_line(text: str) -> None:
-    line = shown(text)
+    line = drawable_text(text)
     assert line.isprintable()
-    assert shown(line) == line
+    assert drawable_text(line) == line
     written(text)
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamclip.augmentation.contracts import Pair
+from siamclip.augmentation.contracts import FusionPair
 from siamclip.augmentation.pairing import best_pairs
-from siamclip.augmentation.pairing.pairs import Chosen, choose_pairs
+from siamclip.augmentation.pairing.pairs import ChosenPairs, choose_pairs
 from siamclip.augmentation.pairing.similarity_histogram import THRESHOLDS
 from siamclip.cleaning.duplicates.vectors.cosine_search import verified
 from siamclip.errors import UserError
@@ -34,7 +34,7 @@ def collection(number: int, dimension: int, seed: int, copies: float = 0.0) -> t
     return vectors, paths, labels.astype(np.int64)
 
 
-def all_pairs(vectors: np.ndarray, paths: list[str], labels: np.ndarray, across: bool) -> list[Pair]:
+def all_pairs(vectors: np.ndarray, paths: list[str], labels: np.ndarray, across: bool) -> list[FusionPair]:
     """Every pair of readable rows, best first, in float64 from the difference."""
     pairs = []
     for i in range(len(paths)):
@@ -42,12 +42,14 @@ def all_pairs(vectors: np.ndarray, paths: list[str], labels: np.ndarray, across:
             if (across or labels[i] == labels[j]) and not np.isnan(vectors[[i, j]]).any():
                 difference = (vectors[i] - vectors[j]).astype(np.float64)
                 cosine = max(1 - float(np.cumsum(difference**2)[-1]) / 2, -1.0)  # one after the other
-                pairs.append(Pair(*sorted((paths[i], paths[j])), cosine))
+                pairs.append(FusionPair(*sorted((paths[i], paths[j])), cosine))
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.first, pair.second))
 
 
-def naive_choice(pairs: list[Pair], threshold: float, ceiling: float, max_pairs: int, max_uses: int) -> list[Pair]:
-    chosen: list[Pair] = []
+def naive_choice(
+    pairs: list[FusionPair], threshold: float, ceiling: float, max_pairs: int, max_uses: int
+) -> list[FusionPair]:
+    chosen: list[FusionPair] = []
     uses: dict[str, int] = {}
     for pair in pairs:
         fits = threshold <= pair.similarity <= ceiling and len(chosen) < max_pairs
@@ -86,31 +88,31 @@ def test_as_a_naive_loop_chooses(
         assert not expected
         return
     assert found.pairs == expected  # bit for bit
-    check_survey(found, every, *band)
+    check_histogram(found, every, *band)
 
 
-def check_survey(found: Chosen, every: list[Pair], threshold: float, ceiling: float) -> None:
+def check_histogram(found: ChosenPairs, every: list[FusionPair], threshold: float, ceiling: float) -> None:
     """Exact counts of pairs and photos for each threshold; the histogram to the rounding at its edges."""
-    rows = found.survey.table()
+    rows = found.histogram.table()
     assert [row.threshold for row in rows] == sorted({threshold, *(t for t in THRESHOLDS if t < ceiling)})
-    assert [row.threshold for row in rows if row.chosen] == [threshold] == [found.survey.band.threshold]
+    assert [row.threshold for row in rows if row.chosen] == [threshold] == [found.histogram.band.threshold]
     for row in rows:
         inside = [pair for pair in every if row.threshold <= pair.similarity <= ceiling]
         assert (row.pairs, row.photos) == (len(inside), len({path for pair in inside for path in pair_paths(pair)}))
     below = [pair.similarity for pair in every if pair.similarity <= ceiling]
     above = [pair.similarity for pair in every if pair.similarity > ceiling]
-    assert found.survey.above == len(above)
-    for highest, values in ((found.survey.highest_below, below), (found.survey.highest_above, above)):
+    assert found.histogram.above == len(above)
+    for highest, values in ((found.histogram.highest_below, below), (found.histogram.highest_above, above)):
         assert highest == pytest.approx(max(values, default=np.nan), abs=1e-6, nan_ok=True)
-    assert found.survey.pairs == len(every)
+    assert found.histogram.pairs == len(every)
     similarities = np.array([pair.similarity for pair in every])
-    upto, edges = np.cumsum(found.survey.counts), found.survey.edges
+    upto, edges = np.cumsum(found.histogram.counts), found.histogram.edges
     for k in range(0, len(upto), 97):
         low, high = np.searchsorted(np.sort(similarities), [edges[k + 1] - 1e-6, edges[k + 1] + 1e-6])
         assert low <= upto[k] <= high or k == len(upto) - 1
 
 
-def pair_paths(pair: Pair) -> tuple[str, str]:
+def pair_paths(pair: FusionPair) -> tuple[str, str]:
     return pair.first, pair.second
 
 
@@ -126,7 +128,7 @@ def test_the_order_of_the_rows_the_block_and_the_slices_change_nothing(seed: int
         block=block, slice_pairs=slice_pairs,
     )  # fmt: skip
     assert found.pairs == expected.pairs
-    assert found.survey.rows == expected.survey.rows
+    assert found.histogram.rows == expected.histogram.rows
 
 
 def test_ties_are_broken_by_the_paths() -> None:
@@ -150,8 +152,8 @@ def test_a_million_pairs_of_one_similarity_do_not_fit_into_a_slice(monkeypatch: 
         vectors, paths, np.zeros(2000, np.int64), threshold=0.9, ceiling=0.99, max_pairs=600, max_uses=3,
         block=256, slice_pairs=4096,
     )  # fmt: skip
-    assert found.survey.band.pairs == 1_000_000
-    assert found.survey.above == 2 * 1000 * 999 // 2
+    assert found.histogram.band.pairs == 1_000_000
+    assert found.histogram.above == 2 * 1000 * 999 // 2
     names = [(int(pair.first), int(pair.second)) for pair in found.pairs]
     # Three partners each, in order: photos 0 to 2 take 1000 to 1002, photos 3 to 5 the next three ...
     assert names == [(first, 1000 + first // 3 * 3 + k) for first in range(200) for k in range(3)]
@@ -182,7 +184,7 @@ def test_vectors_of_half_precision_are_counted_as_the_distance_says() -> None:
         vectors, paths, labels, threshold=0.6, ceiling=0.95, max_pairs=9999, max_uses=99, across_classes=True, block=32
     )
     assert found.pairs == naive_choice(every, 0.6, 0.95, 9999, 99)
-    check_survey(found, every, 0.6, 0.95)
+    check_histogram(found, every, 0.6, 0.95)
 
 
 def test_every_photo_is_reported_once() -> None:
@@ -200,7 +202,7 @@ def test_every_photo_is_reported_once() -> None:
 # -- what the user is told ----------------------------------------------------------------------------------------
 
 
-def choose(cosines: dict[str, float], **settings: float) -> Chosen:
+def choose(cosines: dict[str, float], **settings: float) -> ChosenPairs:
     """Photos of one identity at angles to the first axis; the names are the paths."""
     angles = np.arccos(np.array([*cosines.values()]))
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)

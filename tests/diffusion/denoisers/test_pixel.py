@@ -18,11 +18,11 @@ from hypothesis.extra.numpy import arrays
 from safetensors.torch import load_file, save_file
 
 from siamclip.diffusion.denoisers import hub
-from siamclip.diffusion.denoisers import open as denoiser_module
-from siamclip.diffusion.denoisers.open import open_denoiser
+from siamclip.diffusion.denoisers import factory
+from siamclip.diffusion.denoisers.factory import open_denoiser
 from siamclip.diffusion.denoisers.pixel import PixelDenoiser, from_unit_range, to_unit_range
+from siamclip.diffusion.noise_schedule import noise_schedule_of
 from siamclip.diffusion.noise_space import generate, invert
-from siamclip.diffusion.trained_noise import trained_noise
 from siamclip.errors import UserError
 from tests.augmentation.fusion.tiny_models import save_pipeline, tiny_unet
 
@@ -172,9 +172,9 @@ def test_a_model_is_found_in_each_form_of_folder(model: Path, tmp_path: Path) ->
 
 
 def test_a_shipped_name_is_its_folder(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(denoiser_module.SHIPPED, "ours", model)
+    monkeypatch.setitem(factory.SHIPPED, "ours", model)
     assert open_denoiser("ours", CPU).name == "ours"
-    monkeypatch.setitem(denoiser_module.SHIPPED, "ours", tmp_path / "gone")
+    monkeypatch.setitem(factory.SHIPPED, "ours", tmp_path / "gone")
     with pytest.raises(UserError, match=r"--diffusion ours: .*gone is missing"):
         open_denoiser("ours", CPU)
 
@@ -348,6 +348,6 @@ def test_prompt_and_steps_that_do_not_fit(model: Path) -> None:
 
 
 def test_the_constructor_checks_too() -> None:
-    noise = trained_noise({"_class_name": "DDPMScheduler"}, "x")
+    noise = noise_schedule_of({"_class_name": "DDPMScheduler"}, "x")
     with pytest.raises(UserError, match="takes 4 channels"):
         PixelDenoiser(UNet2DModel(**tiny_unet().config | {"in_channels": 4}), noise, "x", CPU)

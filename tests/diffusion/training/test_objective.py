@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from siamclip.diffusion.training.network import make_scheduler
+from siamclip.diffusion.training.architecture import make_scheduler
 from siamclip.diffusion.training.objective import noise_loss
 
 SCHEDULER = make_scheduler(1000, "linear")

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from config_augment import AugmentTrainDdpmConfig
 from siamclip.cli.yaml_settings import read_yaml
-from siamclip.diffusion.training.network import make_scheduler
+from siamclip.diffusion.training.architecture import make_scheduler
 from tests.diffusion.training.tiny_ddpm import SIZE, assert_same_model, run, stored, tiny_unet
 
 pytestmark = pytest.mark.usefixtures("tiny_preset")

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import augment
-from siamclip.diffusion.training.network import make_unet
+from siamclip.diffusion.training.architecture import make_unet
 from siamclip.diffusion.training.progress.state import FOLDER
 from siamclip.models import checkpoint
 

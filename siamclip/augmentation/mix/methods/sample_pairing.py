@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from siamclip.augmentation.mix.batch import Mixed, untouched
-from siamclip.augmentation.mix.similarity import Measure, draw, log_similarities, log_weights
-from siamclip.augmentation.mix.strategies import linear, power_mean
+from siamclip.augmentation.mix.similarity import Measure, draw_partners, log_similarities, log_weights
+from siamclip.augmentation.mix.strategies import linear_blend, power_mean
 from siamclip.methods import check_setting
 
 Strategy = Literal["linear", "gamma", "power_mean", "feature"]
@@ -54,12 +54,12 @@ def sample_pairing(
     vectors = features.detach().cpu()
     similarities = log_similarities(vectors, vectors, similarity, temperature)
     weights = log_weights(similarities, preference).fill_diagonal_(-torch.inf).softmax(1)
-    drawn = torch.from_numpy(draw(weights, rng))
+    drawn = torch.from_numpy(draw_partners(weights, rng))
     share = alpha * similarities.gather(1, drawn[:, None])[:, 0].exp()
     share, partner = share.float().to(images.device), drawn.to(images.device)
     if strategy == "feature":
         return Mixed(images, partner, share, layer)
     if strategy == "linear":
-        return Mixed(linear(images, images[partner], share), partner, share)
+        return Mixed(linear_blend(images, images[partner], share), partner, share)
     exponent = gamma if strategy == "gamma" else power
     return Mixed(power_mean(images, images[partner], share, exponent), partner, share)

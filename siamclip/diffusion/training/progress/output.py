@@ -28,7 +28,7 @@ SAMPLES, SAMPLE_STEPS = 16, 25
 
 
 @contextmanager
-def writing(out: Path) -> Iterator[None]:
+def explain_write_errors(out: Path) -> Iterator[None]:
     """OSError, and what safetensors raises in its place, becomes a UserError."""
     try:
         yield
@@ -48,7 +48,7 @@ def write_pipeline(
     for parameter in unet.parameters():  # .to() would warn of half precision, which is meant
         parameter.data = parameter.data.to("cpu", torch.float16 if half else torch.float32).contiguous()
     beside = out / ".pipeline.part"
-    with writing(out):
+    with explain_write_errors(out):
         shutil.rmtree(beside, ignore_errors=True)
         DDPMPipeline(unet, cast(Any, scheduler)).save_pretrained(beside)
         files = sorted(file for file in beside.rglob("*") if file.is_file())
@@ -62,12 +62,14 @@ def write_pipeline(
 
 
 @torch.no_grad()
-def draw(
+def sample_images(
     unet: UNet2DModel, scheduler: DDPMScheduler, seed: int, number: int = SAMPLES, precision: torch.dtype | None = None
 ) -> np.ndarray:
     """uint8 (number, S, S, 3): images from noise by DDIM (Song et al. 2021, arXiv:2010.02502), the same for a seed."""
     device = unet.device
-    config = plain(scheduler.config) | {"timestep_spacing": "trailing"}  # so that it begins where there is only noise
+    config = public_config(scheduler.config) | {
+        "timestep_spacing": "trailing"
+    }  # so that it begins where there is only noise
     sampler = DDIMScheduler.from_config(config)
     sampler.set_timesteps(min(SAMPLE_STEPS, sampler.config["num_train_timesteps"]))
     size = unet.config["sample_size"]
@@ -105,7 +107,7 @@ def write_skipped(out: Path, files: Sequence[tuple[str, str]]) -> None:
     write_atomically(out / SKIPPED, text.getvalue().encode("utf-8", "surrogatepass"))
 
 
-def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a network or a schedule, complete, without diffusers' notes on it.
 
     Among these is a list of the values that were not given, which `from_config` replaces by defaults.

@@ -16,7 +16,7 @@ import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
 from diffusers.training_utils import EMAModel
 
-from siamclip.diffusion.training.progress.output import plain
+from siamclip.diffusion.training.progress.output import public_config
 from siamclip.errors import UserError
 from siamclip.models import checkpoint
 
@@ -73,7 +73,7 @@ class DdpmState:
 
     def averaged(self) -> UNet2DModel:
         """A network of its own with the averaged weights, in evaluation mode, on the same device."""
-        network = UNet2DModel.from_config(plain(self.unet.config)).to(
+        network = UNet2DModel.from_config(public_config(self.unet.config)).to(
             self.unet.device, memory_format=torch.channels_last
         )
         network.load_state_dict(self.unet.state_dict())  # what is no parameter, too
@@ -81,7 +81,7 @@ class DdpmState:
         return network.eval().requires_grad_(False)
 
 
-def saved_metadata(out: Path) -> dict[str, Any]:
+def saved_ddpm_metadata(out: Path) -> dict[str, Any]:
     """What a training that can go on was told. Raises UserError if there is none."""
     if not (out / FOLDER / checkpoint.METADATA).is_file():
         raise UserError(f"--resume: --out {out} holds no training that can go on; leave --resume out")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from siamclip.augmentation.fusion.blend import blend
 from siamclip.augmentation.method_table import MODES
 from siamclip.diffusion.noise_space import generate, invert, steps_of_slots
-from siamclip.diffusion.schedule import make_schedule
+from siamclip.diffusion.sampler_schedule import make_sampler_schedule
 from siamclip.errors import UserError
 from siamclip.methods import load_target
 from tests.augmentation.fusion.tiny_models import ALPHAS_CUMPROD, random_predict
@@ -161,7 +161,7 @@ def test_a_stack_fused_with_itself_stays(
 @pytest.mark.parametrize("keep_variance", [False, True])
 @pytest.mark.parametrize("mode", MODES)
 def test_an_image_fused_with_itself_is_that_image(mode: str, keep_variance: bool) -> None:
-    schedule = make_schedule(ALPHAS_CUMPROD, 20, 1.0, "epsilon", 1.0)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, 20, 1.0, "epsilon", 1.0)
     predict = random_predict(0, torch.float64)
     x_0 = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 2 - 1
     stack = invert(predict, x_0, schedule, 0, [1, 2])

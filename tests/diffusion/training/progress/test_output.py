@@ -14,9 +14,9 @@ import pytest
 import torch
 from diffusers import DDPMPipeline
 
-from siamclip.diffusion.training.network import make_scheduler
+from siamclip.diffusion.training.architecture import make_scheduler
 from siamclip.diffusion.training.progress import output
-from siamclip.diffusion.training.progress.output import as_grid, draw, write_pipeline
+from siamclip.diffusion.training.progress.output import as_grid, sample_images, write_pipeline
 from siamclip.errors import UserError
 from tests.diffusion.training.tiny_ddpm import SIZE, stored, tiny_unet
 
@@ -121,7 +121,7 @@ class KnowsOneImage(torch.nn.Module):
 
 def test_drawing_from_a_model_of_one_image_gives_it() -> None:
     image = torch.rand((3, SIZE, SIZE), generator=torch.Generator().manual_seed(0)) * 2 - 1
-    drawn = draw(KnowsOneImage(image), SCHEDULER, seed=0, number=3)  # type: ignore[arg-type]
+    drawn = sample_images(KnowsOneImage(image), SCHEDULER, seed=0, number=3)  # type: ignore[arg-type]
     assert drawn.dtype == np.uint8
     expected = ((image.permute(1, 2, 0).numpy() + 1) * 127.5)[None]
     assert np.abs(drawn - expected).max() <= 1
@@ -129,14 +129,14 @@ def test_drawing_from_a_model_of_one_image_gives_it() -> None:
 
 def test_a_seed_draws_the_same_images() -> None:
     unet = tiny_unet().eval()
-    first = draw(unet, SCHEDULER, seed=1, number=2)
+    first = sample_images(unet, SCHEDULER, seed=1, number=2)
     assert first.shape == (2, SIZE, SIZE, 3)
-    np.testing.assert_array_equal(first, draw(unet, SCHEDULER, seed=1, number=2))
-    assert (first != draw(unet, SCHEDULER, seed=2, number=2)).any()
+    np.testing.assert_array_equal(first, sample_images(unet, SCHEDULER, seed=1, number=2))
+    assert (first != sample_images(unet, SCHEDULER, seed=2, number=2)).any()
 
 
 def test_fewer_training_steps_than_the_sampler_takes() -> None:
-    assert draw(tiny_unet().eval(), make_scheduler(5, "linear"), seed=0, number=1).shape == (1, SIZE, SIZE, 3)
+    assert sample_images(tiny_unet().eval(), make_scheduler(5, "linear"), seed=0, number=1).shape == (1, SIZE, SIZE, 3)
 
 
 def test_grid() -> None:

@@ -11,10 +11,10 @@ import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
+from siamclip.diffusion.denoisers.factory import find_model
 from siamclip.diffusion.denoisers.network import load_part
-from siamclip.diffusion.denoisers.open import find_model
 from siamclip.diffusion.denoisers.pixel import check_unet
-from siamclip.diffusion.trained_noise import read_config
+from siamclip.diffusion.noise_schedule import read_config
 from siamclip.errors import UserError
 
 
@@ -97,7 +97,7 @@ def check_compiler(device: torch.device) -> None:
         ) from error
 
 
-def compiled(network: torch.nn.Module) -> Any:
+def compile_network(network: torch.nn.Module) -> Any:
     """torch.compile, without its warning about diffusers' cached comparison of version numbers, which is constant."""
     warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`", UserWarning)
     return torch.compile(network)

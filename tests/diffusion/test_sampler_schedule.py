@@ -12,7 +12,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.diffusion.schedule import make_schedule, posterior_mean
+from siamclip.diffusion.sampler_schedule import make_sampler_schedule, posterior_mean
 from tests.augmentation.fusion.tiny_models import ALPHAS_CUMPROD
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -33,7 +33,7 @@ def _in_float64(scheduler: DDPMScheduler | DDIMScheduler) -> None:
 @pytest.mark.parametrize("clip", [None, 1.0, 0.5])
 @pytest.mark.parametrize("steps", [1000, 50, 7, 1])
 def test_mean_and_variance_are_those_of_ddpm(steps: int, clip: float | None, prediction: str) -> None:
-    schedule = make_schedule(ALPHAS_CUMPROD, steps, 1.0, prediction, clip)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, steps, 1.0, prediction, clip)
     peer = DDPMScheduler(prediction_type=prediction, clip_sample=clip is not None, clip_sample_range=clip or 1.0)
     _in_float64(peer)
     peer.set_timesteps(timesteps=list(reversed(schedule.timesteps[1:])))
@@ -56,7 +56,7 @@ def test_mean_and_variance_are_those_of_ddpm(steps: int, clip: float | None, pre
 @pytest.mark.parametrize("clip", [None, 1.0])
 @pytest.mark.parametrize("steps", [1000, 100, 10])
 def test_a_step_is_that_of_ddim_with_eta(steps: int, clip: float | None, eta: float, prediction: str) -> None:
-    schedule = make_schedule(ALPHAS_CUMPROD, steps, eta, prediction, clip)
+    schedule = make_sampler_schedule(ALPHAS_CUMPROD, steps, eta, prediction, clip)
     peer = DDIMScheduler(prediction_type=prediction, clip_sample=clip is not None, timestep_spacing="trailing")
     _in_float64(peer)
     peer.set_timesteps(steps)
@@ -74,7 +74,7 @@ def test_a_step_is_that_of_ddim_with_eta(steps: int, clip: float | None, eta: fl
 def test_steps_are_a_subset_of_the_trained_ones(trained: int, data: st.DataObject, eta: float) -> None:
     steps = data.draw(st.integers(1, trained))
     alphas_cumprod = np.cumprod(1 - np.linspace(1e-4, 0.02, trained))
-    schedule = make_schedule(alphas_cumprod, steps, eta)
+    schedule = make_sampler_schedule(alphas_cumprod, steps, eta)
     visited = schedule.timesteps[1:]
     assert len(visited) == steps == schedule.steps
     assert visited[-1] == trained - 1 and visited[0] >= 0
@@ -87,14 +87,14 @@ def test_steps_are_a_subset_of_the_trained_ones(trained: int, data: st.DataObjec
 @pytest.mark.parametrize(("steps", "eta"), [(0, 1.0), (1001, 1.0), (-1, 1.0), (50, 0.0), (50, 1.01), (50, math.nan)])
 def test_what_no_sampler_has_is_refused(steps: int, eta: float) -> None:
     with pytest.raises(ValueError, match=r"steps of a model|outside"):
-        make_schedule(ALPHAS_CUMPROD, steps, eta)
+        make_sampler_schedule(ALPHAS_CUMPROD, steps, eta)
 
 
 def test_v_prediction_begins_where_nothing_of_the_image_is_left() -> None:
     """Lin et al. 2024 rescale the betas so that abar_T = 0."""
     alphas_cumprod = ALPHAS_CUMPROD.copy()
     alphas_cumprod[-1] = 0.0
-    schedule = make_schedule(alphas_cumprod, 10, 1.0, "v_prediction")
+    schedule = make_sampler_schedule(alphas_cumprod, 10, 1.0, "v_prediction")
     x, output = _tensors(6, 7)
     mean = posterior_mean(x, output, 10, schedule)
     previous, sigma = schedule.alpha_bar[9], schedule.sigma[10]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from siamclip.diffusion.trained_noise import read_config
+from siamclip.diffusion.noise_schedule import read_config
 from siamclip.errors import UserError, suggestion
 
 if TYPE_CHECKING:

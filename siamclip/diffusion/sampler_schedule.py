@@ -18,7 +18,7 @@ Prediction = Literal["epsilon", "v_prediction", "sample"]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class SamplerSchedule:
     """Entry t of each sequence belongs to step t, from 0 (the image) to T; `timesteps[0]` and `sigma[0]` are unused."""
 
     timesteps: tuple[int, ...]  # what the network is told
@@ -32,13 +32,13 @@ class Schedule:
         return len(self.timesteps) - 1
 
 
-def make_schedule(
+def make_sampler_schedule(
     alphas_cumprod: Sequence[float] | np.ndarray,
     steps: int,
     eta: float = 1.0,
     prediction: Prediction = "epsilon",
     clip: float | None = None,
-) -> Schedule:
+) -> SamplerSchedule:
     """A sampler of `steps` of the N training steps, evenly spaced and with the noisiest among them.
 
     `alphas_cumprod`: (N,) abar of the training steps. `eta` in (0, 1]: 1 is DDPM (Ho et al. 2020), 0 would be DDIM.
@@ -59,10 +59,10 @@ def make_schedule(
     # The last step's is 0: no noise map could make up for what the network gets wrong there. It borrows its
     # neighbour's, as the clipped posterior variance of Ho et al. 2020 and Nichol & Dhariwal 2021 does.
     sigma[0] = sigma[1] if steps > 1 else eta * (1 - alpha_bar[1]) ** 0.5
-    return Schedule(timesteps, alpha_bar, (0.0, *sigma), prediction, clip)
+    return SamplerSchedule(timesteps, alpha_bar, (0.0, *sigma), prediction, clip)
 
 
-def posterior_mean(x_t: torch.Tensor, output: torch.Tensor, t: int, schedule: Schedule) -> torch.Tensor:
+def posterior_mean(x_t: torch.Tensor, output: torch.Tensor, t: int, schedule: SamplerSchedule) -> torch.Tensor:
     """mu_t(x_t), eq. (4), from the network's `output` f_t(x_t). All (B, C, h, w) in one dtype."""
     alpha_bar, previous, sigma = schedule.alpha_bar[t], schedule.alpha_bar[t - 1], schedule.sigma[t]
     signal, noise = alpha_bar**0.5, (1 - alpha_bar) ** 0.5

@@ -18,7 +18,7 @@ from diffusers import DDPMPipeline
 import augment
 import config_augment
 from siamclip.diffusion.training import training
-from siamclip.diffusion.training.network import make_scheduler
+from siamclip.diffusion.training.architecture import make_scheduler
 from siamclip.diffusion.training.progress import output
 from siamclip.errors import UserError
 from siamclip.files import atomic

@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 import numpy as np
 import torch
 
-from siamclip.diffusion.schedule import Prediction, Schedule, make_schedule
+from siamclip.diffusion.sampler_schedule import Prediction, SamplerSchedule, make_sampler_schedule
 from siamclip.errors import UserError
 
 # Left by whoever saved the file; the model is the same without.
@@ -19,19 +19,19 @@ _PROVENANCE = ("_diffusers_version", "_name_or_path", "_commit_hash", "_use_defa
 
 
 @dataclass(frozen=True)
-class TrainedNoise:
-    """abar of the training steps, float64 (N,), and what the network predicts; `clip` as in Schedule."""
+class NoiseSchedule:
+    """abar of the training steps, float64 (N,), and what the network predicts; `clip` as in SamplerSchedule."""
 
     alphas_cumprod: np.ndarray
     prediction: Prediction
     clip: float | None
 
-    def schedule(self, steps: int, eta: float, name: str) -> Schedule:
+    def schedule(self, steps: int, eta: float, name: str) -> SamplerSchedule:
         """Raises UserError for more steps than the model called `name` was trained with."""
         trained = len(self.alphas_cumprod)
         if steps > trained:
             raise UserError(f"--steps {steps}: {name} was trained with {trained} steps; give at most {trained}")
-        return make_schedule(self.alphas_cumprod, steps, eta, self.prediction, self.clip)
+        return make_sampler_schedule(self.alphas_cumprod, steps, eta, self.prediction, self.clip)
 
     def described(self) -> bytes:
         """For a fingerprint."""
@@ -49,7 +49,7 @@ def read_config(path: Path, name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in _PROVENANCE}
 
 
-def trained_noise(config: Mapping[str, Any], name: str) -> TrainedNoise:
+def noise_schedule_of(config: Mapping[str, Any], name: str) -> NoiseSchedule:
     """From a diffusers scheduler's configuration; which sampler it names does not matter, its betas do.
 
     Raises UserError for schedulers without betas (flow matching, variance exploding), and for what the noise space
@@ -96,7 +96,7 @@ def trained_noise(config: Mapping[str, Any], name: str) -> TrainedNoise:
             'space does not; set "thresholding" to false in its scheduler_config.json'
         )
     clip = float(values.get("clip_sample_range", 1.0)) if values.get("clip_sample") else None
-    return TrainedNoise(alphas_cumprod, cast(Prediction, prediction), clip)
+    return NoiseSchedule(alphas_cumprod, cast(Prediction, prediction), clip)
 
 
 def _first_line(error: Exception) -> str:

@@ -13,8 +13,8 @@ import torch
 from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from config_augment import DDPM_PRESETS
-from siamclip.diffusion.training.network import check_compiler, load_network, make_scheduler, make_unet
-from siamclip.diffusion.training.progress.output import plain
+from siamclip.diffusion.training.architecture import check_compiler, load_network, make_scheduler, make_unet
+from siamclip.diffusion.training.progress.output import public_config
 from siamclip.errors import UserError
 from tests.diffusion.training.tiny_ddpm import SIZE, TINY, tiny_unet
 
@@ -77,7 +77,7 @@ def test_very_few_steps_have_betas(steps: int, schedule: str) -> None:
 
 def test_a_schedule_comes_back_from_its_plain_configuration() -> None:
     scheduler = make_scheduler(70, "squaredcos_cap_v2")
-    again = DDPMScheduler.from_config(json.loads(json.dumps(plain(scheduler.config))))
+    again = DDPMScheduler.from_config(json.loads(json.dumps(public_config(scheduler.config))))
     assert torch.equal(again.betas, scheduler.betas)
     assert len(again.betas) == 70
 
