@@ -17,8 +17,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from safetensors.torch import load_file, save_file
 
-from siamclip.diffusion.denoisers import hub
-from siamclip.diffusion.denoisers import factory
+from siamclip.diffusion.denoisers import factory, hub
 from siamclip.diffusion.denoisers.factory import open_denoiser
 from siamclip.diffusion.denoisers.pixel import PixelDenoiser, from_unit_range, to_unit_range
 from siamclip.diffusion.noise_schedule import noise_schedule_of
