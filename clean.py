@@ -60,7 +60,7 @@ def scan(config: CleanScanConfig) -> int:
     """Read every file once; only what is new or changed, if RUN was scanned before."""
     from siamclip.cleaning.quality.no_reference.iqa import open_metrics
     from siamclip.cleaning.scan.console import scan_lines
-    from siamclip.cleaning.scan.scan import scan as scan_collection
+    from siamclip.cleaning.scan.scan import scan_collection
     from siamclip.cli.console import new_console, say
 
     console, run = new_console(), RunFolder(config.out)
@@ -214,7 +214,7 @@ def report(run: RunFolder, config: CleanReportConfig) -> int:
     with run.lock("report"), Bars(console) as bars:
         data = report_data(run)
         advance = bars.stages()
-        written = page.write(
+        written = page.write_report(
             data,
             run.report,
             budget=int(config.thumbnails_mb * 1e6),
@@ -257,7 +257,7 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
     methods = None if config.methods == ("all",) else {method.name for method in wanted}
     planned = plan(read_findings(run), photos, decisions, methods)
     if decisions is not None:
-        remembered.remember(run.not_duplicates, frozenset(decisions.not_duplicates))
+        remembered.remember_not_duplicates(run.not_duplicates, frozenset(decisions.not_duplicates))
     say_plan(console, photos, planned)
     if config.export is not None:
         return export(run, photos, planned, config, console)

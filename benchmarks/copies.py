@@ -69,10 +69,10 @@ def main() -> None:
 
 
 def scanned(folder: Path, run: Path, embedder: Embedder) -> PhotoTable:
-    from siamclip.cleaning.scan.scan import scan
+    from siamclip.cleaning.scan.scan import scan_collection
     from siamclip.cleaning.scan.table.photos import open_photos
 
-    scan(
+    scan_collection(
         folder,
         RunFolder(run),
         scorers=("file", "pixels", "perceptual", "perceptual16", "orientations"),

@@ -171,9 +171,9 @@ def _peak_mb() -> float:
 
 
 def ours() -> Callable[[np.ndarray, int], CopyPairs]:
-    from siamclip.cleaning.duplicates.hashing.hash_search import pairs_within
+    from siamclip.cleaning.duplicates.hashing.hash_search import hash_pairs_within
 
-    return lambda hashes, threshold: pairs_within(hashes, threshold)[:2]
+    return lambda hashes, threshold: hash_pairs_within(hashes, threshold)[:2]
 
 
 def faiss_flat() -> Callable[[np.ndarray, int], CopyPairs]:

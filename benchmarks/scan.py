@@ -92,13 +92,13 @@ def _scan(photos: Path, scorers: tuple[str, ...], methods: tuple[str, ...]) -> f
     """Photos a second, of a scan into an empty run and of the methods on it."""
     from siamclip.cleaning.find.run_methods import run_methods
     from siamclip.cleaning.run_folder import RunFolder
-    from siamclip.cleaning.scan.scan import scan
+    from siamclip.cleaning.scan.scan import scan_collection
     from siamclip.cleaning.scan.table.photos import open_photos
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         run = RunFolder(Path(folder) / "run")
-        scan(photos, run, scorers=scorers, workers=PROCESSES)
+        scan_collection(photos, run, scorers=scorers, workers=PROCESSES)
         table = open_photos(run)
         run_methods(table, [METHODS[name] for name in methods], {})
         return len(table) / (time.perf_counter() - start)

@@ -66,11 +66,11 @@ def _scan(data: Path, run: Path, arguments: argparse.Namespace) -> dict[str, Any
     import dataclasses
 
     from siamclip.cleaning.method_table import SCORERS
-    from siamclip.cleaning.scan.scan import scan
+    from siamclip.cleaning.scan.scan import scan_collection
 
     names = [name for name, scorer in SCORERS.items() if scorer.default]
     chosen = arguments.scorers.split(",") if arguments.scorers else names
-    return dataclasses.asdict(scan(data, run, scorers=chosen, workers=arguments.workers))
+    return dataclasses.asdict(scan_collection(data, run, scorers=chosen, workers=arguments.workers))
 
 
 class _Scan:

@@ -143,11 +143,13 @@ def _by_index(kind: str, vectors: np.ndarray, threshold: float) -> tuple[int, An
 
 
 def clusters(vectors: np.ndarray, threshold: float) -> tuple[int, Any]:
-    from siamclip.cleaning.duplicates.vectors.clusters import kmeans, number_of_clusters, pairs_in_clusters
+    from siamclip.cleaning.duplicates.vectors.clusters import kmeans_clusters, number_of_clusters, pairs_in_clusters
 
     number = number_of_clusters(len(vectors))
     everyone = np.ones(len(vectors), bool)
-    found, _ = pairs_in_clusters(vectors, kmeans(vectors, number), threshold, everyone, np.arange(len(vectors)))
+    found, _ = pairs_in_clusters(
+        vectors, kmeans_clusters(vectors, number), threshold, everyone, np.arange(len(vectors))
+    )
     return len(found), {"clusters": number}
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from siamclip.cleaning.method_table import Scorer
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.scan.scan import scan
+from siamclip.cleaning.scan.scan import scan_collection
 from siamclip.cleaning.scan.table.state import ScanSummary
 from tests.cleaning.tiny_scorers import MEAN
 
@@ -28,7 +28,9 @@ def photos(root: Path, number: int) -> list[Path]:
 
 
 def scanned(data: Path, run: Path, *scorers: Scorer, **options: Any) -> ScanSummary:
-    return scan(data, RunFolder(run), scorers=scorers or (MEAN,), workers=options.pop("workers", 1), **options)
+    return scan_collection(
+        data, RunFolder(run), scorers=scorers or (MEAN,), workers=options.pop("workers", 1), **options
+    )
 
 
 def number_of(calls: Path) -> int:

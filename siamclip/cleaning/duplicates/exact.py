@@ -8,7 +8,7 @@ import xxhash
 from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.duplicates.groups.keepers import preferred
-from siamclip.cleaning.duplicates.vectors.cosine_search import Neighbours
+from siamclip.cleaning.duplicates.vectors.cosine_search import NearPairs
 from siamclip.cleaning.duplicates.vectors.expansion import expanded
 
 
@@ -35,6 +35,6 @@ def _equal(method: str, photos: PhotoTable, hashes: np.ndarray) -> CopyPairs:
     value = np.full(len(photos), -1, np.int64)
     value[known] = np.unique(hashes[known], return_inverse=True)[1]
     nothing = np.empty(0, np.int64)
-    near = Neighbours(nothing, nothing, np.empty(0, np.float32))
+    near = NearPairs(nothing, nothing, np.empty(0, np.float32))
     found = expanded(value, near, photos.labels, preferred(photos), photos.is_archived)
     return CopyPairs(method, found.first, found.second, found.distance)

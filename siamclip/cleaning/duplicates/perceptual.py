@@ -10,8 +10,8 @@ import numpy as np
 
 from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates.groups.keepers import preferred
-from siamclip.cleaning.duplicates.hashing.hash_search import pairs_between, pairs_within
-from siamclip.cleaning.duplicates.vectors.cosine_search import Neighbours
+from siamclip.cleaning.duplicates.hashing.hash_search import hash_pairs_between, hash_pairs_within
+from siamclip.cleaning.duplicates.vectors.cosine_search import NearPairs
 from siamclip.cleaning.duplicates.vectors.expansion import expanded
 from siamclip.errors import UserError
 
@@ -106,19 +106,19 @@ def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows[order[changes]], number
 
 
-def _upright(values: np.ndarray, asks: np.ndarray, threshold: int) -> Neighbours:
+def _upright(values: np.ndarray, asks: np.ndarray, threshold: int) -> NearPairs:
     """Near values of which at least one asks."""
     new, old = np.flatnonzero(asks), np.flatnonzero(~asks)
-    first, second, distance = pairs_within(values[new], threshold)
-    across, other, farther = pairs_between(values[new], values[old], threshold)
-    return Neighbours(
+    first, second, distance = hash_pairs_within(values[new], threshold)
+    across, other, farther = hash_pairs_between(values[new], values[old], threshold)
+    return NearPairs(
         np.concatenate([new[first], new[across]]),
         np.concatenate([new[second], old[other]]),
         np.concatenate([distance, farther]).astype(np.float32),
     )
 
 
-def _oriented(values: np.ndarray, asks: np.ndarray, threshold: int) -> Neighbours:
+def _oriented(values: np.ndarray, asks: np.ndarray, threshold: int) -> NearPairs:
     """Values (N, 8): the first of one near any of the other, in either direction, with the smallest distance."""
     new, old = np.flatnonzero(asks), np.flatnonzero(~asks)
     sides = ((new, np.arange(len(values))), (old, new))
@@ -129,7 +129,7 @@ def _oriented(values: np.ndarray, asks: np.ndarray, threshold: int) -> Neighbour
     order = order[first[order] != second[order]]
     nearest = np.append(True, (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0))[: len(order)]
     order = order[nearest]
-    return Neighbours(first[order], second[order], distance[order].astype(np.float32))
+    return NearPairs(first[order], second[order], distance[order].astype(np.float32))
 
 
 def _turned_against(
@@ -138,7 +138,7 @@ def _turned_against(
     """(query, archive, distance) of each orientation of the queries near the upright hash of the archive."""
     turned, which = np.unique(values[queries].reshape(-1), return_inverse=True)
     upright, of_archive = np.unique(values[archive, 0], return_inverse=True)
-    first, second, distance = pairs_between(turned, upright, threshold)
+    first, second, distance = hash_pairs_between(turned, upright, threshold)
     left = _Lists(which.reshape(-1), np.repeat(queries, values.shape[1]), len(turned))
     right = _Lists(of_archive.reshape(-1), archive, len(upright))
     sizes = left.count[first] * right.count[second]

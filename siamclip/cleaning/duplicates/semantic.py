@@ -16,7 +16,7 @@ from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.duplicates.groups.keepers import preferred
 from siamclip.cleaning.duplicates.vectors import clusters as clustering
 from siamclip.cleaning.duplicates.vectors.cosine_index import measured_recall, pairs_by_index
-from siamclip.cleaning.duplicates.vectors.cosine_search import MAX_PAIRS, Neighbours, pairs_above, pairs_between
+from siamclip.cleaning.duplicates.vectors.cosine_search import MAX_PAIRS, NearPairs, pairs_above, pairs_between
 from siamclip.cleaning.duplicates.vectors.expansion import expanded
 from siamclip.errors import UserError
 
@@ -111,7 +111,7 @@ def _distinct(photos: PhotoTable) -> _Distinct:
     return _Distinct(value, first[where][order])
 
 
-def _exact(vectors: np.ndarray, threshold: float, asks: np.ndarray, max_pairs: int) -> Neighbours:
+def _exact(vectors: np.ndarray, threshold: float, asks: np.ndarray, max_pairs: int) -> NearPairs:
     """All pairs of which at least one asks."""
     if asks.all():
         return pairs_above(vectors, threshold, max_pairs=max_pairs)
@@ -120,7 +120,7 @@ def _exact(vectors: np.ndarray, threshold: float, asks: np.ndarray, max_pairs: i
     across = pairs_between(vectors[new], vectors[old], threshold, max_pairs=max_pairs)
     first = np.concatenate([new[among.first], new[across.first]])
     second = np.concatenate([new[among.second], old[across.second]])
-    return Neighbours(first, second, np.concatenate([among.distance, across.distance]))
+    return NearPairs(first, second, np.concatenate([among.distance, across.distance]))
 
 
 def _in_clusters(
@@ -132,13 +132,13 @@ def _in_clusters(
     clusters: int,
     max_pairs: int,
     seed: int,
-) -> tuple[Neighbours, Notes]:
+) -> tuple[NearPairs, Notes]:
     if not len(vectors):
         return _none(), {"clusters": 0}
     if cluster_by == "hdbscan":
-        labels = clustering.hdbscan(vectors)
+        labels = clustering.hdbscan_clusters(vectors)
     else:
-        labels = clustering.kmeans(vectors, clusters or clustering.number_of_clusters(len(vectors)), seed)
+        labels = clustering.kmeans_clusters(vectors, clusters or clustering.number_of_clusters(len(vectors)), seed)
     near, represented = clustering.pairs_in_clusters(vectors, labels, threshold, asks, rank, max_pairs)
     sizes = np.unique(labels[labels >= 0], return_counts=True)[1]
     return near, {
@@ -149,7 +149,7 @@ def _in_clusters(
 
 
 def _recall_notes(
-    vectors: np.ndarray, threshold: float, asks: np.ndarray, near: Neighbours, seed: int, by_photo: bool
+    vectors: np.ndarray, threshold: float, asks: np.ndarray, near: NearPairs, seed: int, by_photo: bool
 ) -> Notes:
     if not asks.any():
         return {"recall": "no photo to search for"}
@@ -161,8 +161,8 @@ def _recall_notes(
     }
 
 
-def _none() -> Neighbours:
-    return Neighbours(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+def _none() -> NearPairs:
+    return NearPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def _check_settings(threshold: float, clusters: int, max_pairs: int) -> None:

@@ -150,10 +150,10 @@ def known_not_duplicates(run: RunFolder, given: str | None) -> HashPairs:
     Raises UserError for a file that is not there.
     """
     if given is None:
-        return remembered.read(run.not_duplicates)
+        return remembered.read_not_duplicates(run.not_duplicates)
     if not Path(given).is_file():
         raise UserError(f"--not_duplicates {given}: no such file; it is not_duplicates.json in the folder of a run")
-    return remembered.remember(run.not_duplicates, remembered.read(Path(given)))
+    return remembered.remember_not_duplicates(run.not_duplicates, remembered.read_not_duplicates(Path(given)))
 
 
 def read_notes(run: RunFolder) -> dict[str, Any]:

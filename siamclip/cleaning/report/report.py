@@ -29,7 +29,7 @@ CLONE_AUDIT = "cloned_plate"  # its groups are the two halves of one folder, not
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenReport:
     """What a report came to."""
 
     path: Path
@@ -39,14 +39,14 @@ class Written:
     unreadable: int  # photos that gave no thumbnail
 
 
-def write(
+def write_report(
     data: ReportData,
     path: Path,
     *,
     budget: int = BUDGET,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Written:
+) -> WrittenReport:
     """Write the page to `path`, which may lie anywhere. Raises UserError where it cannot be written.
 
     budget: bytes of thumbnails that are embedded; photos beyond it are shown from their own files.
@@ -56,14 +56,14 @@ def write(
     return written
 
 
-def render(data: ReportData, path: Path, *, budget: int = BUDGET, threads: int | None = None) -> str:
+def render_report(data: ReportData, path: Path, *, budget: int = BUDGET, threads: int | None = None) -> str:
     """The page as it would be written to `path`."""
     return _rendered(data, path, budget, threads, None)[0]
 
 
 def _rendered(
     data: ReportData, path: Path, budget: int, threads: int | None, progress: Progress | None
-) -> tuple[str, Written]:
+) -> tuple[str, WrittenReport]:
     photos = _Photos(dict(data.contents))
     findings = _findings(data.findings, photos)
     pairs, omitted = _pairs(data.pairs, findings, photos)
@@ -101,7 +101,7 @@ def _rendered(
     }
     title = f"{data.root.name or data.root}: cleaning"
     page = assemble(title, "report.html.jinja", SCRIPTS, content, images)
-    return page, Written(path, len(page), len(photos.paths), len(images), len(broken))
+    return page, WrittenReport(path, len(page), len(photos.paths), len(images), len(broken))
 
 
 class _Photos:

@@ -26,7 +26,7 @@ _VECTORS_AT_ONCE = 8_192
 
 
 @dataclass
-class Plan:
+class ScanPlan:
     """`files`: the listing with the contents that hold still. The other arrays have one row a file of it.
 
     `path_before`: row in `before` of the same path, -1 where there was none; `known_as`: row in `before` of the same
@@ -68,14 +68,14 @@ class Plan:
         return int(by_identity.sum()) + by_content, int(went.sum()) - by_content
 
 
-def plan(
+def plan_scan(
     run: RunFolder,
     listing: Listing,
     scorers: tuple[ImageScorer, ...],
     fingerprint: str,
     store: EmbeddingStore | None,
     reread: bool,
-) -> Plan:
+) -> ScanPlan:
     """`fingerprint` and `store` are the embedder's; `reread` takes nothing for known."""
     before = known_files(run)
     path_before = places(listing.paths, before.paths)
@@ -101,7 +101,7 @@ def plan(
         complete = np.unique(before.status["content"][whole & (before.status["content"] != b"")])
     files = FileTable(listing.paths, status, np.full(len(listing), "", object))
     to_read = ~known | missing.any(axis=1)
-    return Plan(before, files, path_before, known_as, to_read, missing, complete)
+    return ScanPlan(before, files, path_before, known_as, to_read, missing, complete)
 
 
 def _unchanged(listing: Listing, before: FileTable, path_before: np.ndarray) -> np.ndarray:

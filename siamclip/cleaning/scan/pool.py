@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
-from siamclip.cleaning.scan.worker import Result, Setup, Task, work
+from siamclip.cleaning.scan.worker import Setup, Task, TaskResult, work
 
 TASKS_AHEAD = 2  # a worker goes on while the scan embeds; what it has ready waits in it, so memory stays bounded
 _MOST_ON_WINDOWS = 60  # handles that one wait can take there: 63
@@ -54,7 +54,7 @@ class WorkerPool:
         for worker in self._workers:
             worker.end()
 
-    def results(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | str]]:
+    def results(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, TaskResult | str]]:
         """Every task with its result, in whatever order they are done; with the reason in words, and the one file
         alone, where a process died of it. Raises RuntimeError where the workers do not even start."""
         ahead, again = iter(tasks), deque[Task]()
@@ -124,10 +124,10 @@ class _Worker:
         self.connection.send(task)
         self.tasks.append(task)
 
-    def receive(self) -> Result | None:
+    def receive(self) -> TaskResult | None:
         """None for the message that it is ready."""
         message = self.connection.recv()
-        if isinstance(message, Result):
+        if isinstance(message, TaskResult):
             return message
         if message:
             raise RuntimeError(f"a scorer cannot be loaded:\n{message}")

@@ -20,14 +20,14 @@ import numpy as np
 
 from siamclip.cleaning.method_table import SCORERS, Scorer
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.scan.plan import Plan, plan
+from siamclip.cleaning.scan.plan import ScanPlan, plan_scan
 from siamclip.cleaning.scan.pool import WorkerPool, number_of_workers
 from siamclip.cleaning.scan.table.feature_parts import Features, merge
 from siamclip.cleaning.scan.table.file_table import FILE_PART, whole_table, write_table
 from siamclip.cleaning.scan.table.inventory import Listing, list_photos
 from siamclip.cleaning.scan.table.records import ImageScorer
 from siamclip.cleaning.scan.table.state import ScanState, ScanSummary, read_state
-from siamclip.cleaning.scan.worker import Result, Setup, undecoded
+from siamclip.cleaning.scan.worker import Setup, TaskResult, undecoded
 from siamclip.cleaning.scan.writer import ScanWriter
 from siamclip.errors import UserError
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Stateful = Mapping[str, tuple[Callable[..., Mapping[str, Any]], Mapping[str, str]]]
 
 
-def scan(
+def scan_collection(
     data: Path,
     run: RunFolder | Path,
     *,
@@ -119,7 +119,7 @@ def _brought_up_to_date(
     console: Console | None,
 ) -> dict[str, int]:
     fingerprint, store = ("", None) if embedder is None else (embedder.fingerprint, _store(run, embedder))
-    planned = plan(run, listing, setup.scorers, fingerprint, store, reread)
+    planned = plan_scan(run, listing, setup.scorers, fingerprint, store, reread)
     total = int(planned.to_read.sum())
     if total:
         from siamclip.cli.progress_bars import Bars
@@ -132,7 +132,7 @@ def _brought_up_to_date(
             with Bars(console) as bars, WorkerPool(setup, workers) as pool:
                 advance = bars.step("reading photos", total)
                 for task, result in pool.results(planned.tasks(workers)):
-                    writer.add(task, result if isinstance(result, Result) else undecoded(setup, task, result))
+                    writer.add(task, result if isinstance(result, TaskResult) else undecoded(setup, task, result))
                     advance(len(task))
         finally:  # also after Ctrl-C, and where a defect of ours ends the scan
             writer.flush()
@@ -143,7 +143,7 @@ def _brought_up_to_date(
 
 
 def _finish(
-    run: RunFolder, listing: Listing, planned: Plan, scorers: tuple[ImageScorer, ...], fingerprint: str
+    run: RunFolder, listing: Listing, planned: ScanPlan, scorers: tuple[ImageScorer, ...], fingerprint: str
 ) -> dict[str, int]:
     """All is read: the whole table takes the place of the parts that name files. Returns counts of the summary."""
     files, read = planned.files, planned.to_read

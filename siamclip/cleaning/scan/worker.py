@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
-from siamclip.cleaning.scan.table.records import FILE_DTYPE, INODE_MASK, ImageScorer, nothing
+from siamclip.cleaning.scan.table.records import FILE_DTYPE, INODE_MASK, ImageScorer, missing_value
 from siamclip.data.image.decode import content_hash, decode_luma_with_header, decode_with_header
 from siamclip.errors import ImageError
 
@@ -58,7 +58,7 @@ class Task:
 
 
 @dataclass
-class Result:
+class TaskResult:
     """`files`: (n,) FILE_DTYPE; `file_errors[i]`: why file i could not even be read, "" otherwise.
 
     The rest has one entry a decoded file, `decoded` being its index among the n. `errors`: why it has no values, or
@@ -81,19 +81,19 @@ class FileError(Exception):
     """A file that cannot be read at all; the text is the reason."""
 
 
-def undecoded(setup: Setup, task: Task, reason: str) -> Result:
+def undecoded(setup: Setup, task: Task, reason: str) -> TaskResult:
     """The result of one file that is not to be decoded again: its content, with the reason."""
     files = np.zeros(1, FILE_DTYPE)
     try:
         _read(os.path.join(setup.root, task.paths[0]), files)  # noqa: PTH118
     except FileError as error:
-        return Result(files, [str(error)], np.zeros(0, np.int64), {}, [], [], [], np.zeros(0, bool), None)
+        return TaskResult(files, [str(error)], np.zeros(0, np.int64), {}, [], [], [], np.zeros(0, bool), None)
     columns = {}
     for i in task.scorers:
         for name, kind in setup.scorers[i].columns.items():
             columns[name] = np.zeros(1, _storage(kind))
-            columns[name][0] = nothing(kind)
-    return Result(files, [""], np.zeros(1, np.int64), columns, [reason], [[]], [""], np.zeros(1, bool), None)
+            columns[name][0] = missing_value(kind)
+    return TaskResult(files, [""], np.zeros(1, np.int64), columns, [reason], [[]], [""], np.zeros(1, bool), None)
 
 
 def work(connection: Connection, setup: Setup) -> None:
@@ -131,7 +131,7 @@ class Scoring:
 
             torch.set_num_threads(1)
 
-    def run(self, task: Task) -> Result:
+    def run(self, task: Task) -> TaskResult:
         files = np.zeros(len(task), FILE_DTYPE)
         file_errors = [""] * len(task)
         values = {
@@ -151,7 +151,7 @@ class Scoring:
                 scored.append(self._score(source, task, values, row=len(decoded)))
                 decoded.append(i)
         fitted = [one.fitted for one in scored if one.fitted is not None]
-        return Result(
+        return TaskResult(
             files,
             file_errors,
             np.array(decoded, np.int64),
@@ -196,7 +196,7 @@ class Scoring:
 
     def _leave_out(self, scorer: int, values: dict[str, np.ndarray], row: int) -> None:
         for name, kind in self._setup.scorers[scorer].columns.items():
-            values[name][row] = nothing(kind)
+            values[name][row] = missing_value(kind)
 
 
 @dataclass(frozen=True)

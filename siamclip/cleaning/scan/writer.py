@@ -12,7 +12,7 @@ from siamclip.cleaning.scan.table import feature_parts
 from siamclip.cleaning.scan.table.feature_parts import Rows, write_part
 from siamclip.cleaning.scan.table.file_table import FileTable, to_arrow, write_table
 from siamclip.cleaning.scan.table.records import ImageScorer
-from siamclip.cleaning.scan.worker import Result, Task
+from siamclip.cleaning.scan.worker import Task, TaskResult
 
 if TYPE_CHECKING:
     from siamclip.embedding.embedder import Embedder
@@ -40,7 +40,7 @@ class ScanWriter:
         self._run, self._files, self._scorers = run, files, scorers
         self._embedder, self._store = embedder, store
         self._number = _last_number(run) + 1
-        self._results: dict[tuple[tuple[int, ...], bool], list[Result]] = {}
+        self._results: dict[tuple[tuple[int, ...], bool], list[TaskResult]] = {}
         self._rows: list[np.ndarray] = []
         self._pixels: list[np.ndarray] = []
         self._keys: list[str] = []  # contents of the pixels
@@ -48,7 +48,7 @@ class ScanWriter:
         self._waiting = 0
         self._flushed = time.monotonic()
 
-    def add(self, task: Task, result: Result) -> None:
+    def add(self, task: Task, result: TaskResult) -> None:
         """Raises UserError where the disk is full."""
         was_read = result.files["content"] != b""  # of the others, the listing knows more
         self._files.status[task.rows[was_read]] = result.files[was_read]
@@ -96,7 +96,7 @@ class ScanWriter:
         self._pixels, self._keys = [], []
 
 
-def _gathered(results: list[Result]) -> Rows:
+def _gathered(results: list[TaskResult]) -> Rows:
     """The decoded files of several results of the same scorers."""
     return Rows(
         np.concatenate([result.files["content"][result.decoded] for result in results]),

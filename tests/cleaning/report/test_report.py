@@ -20,7 +20,7 @@ from PIL import Image
 
 from siamclip.cleaning.report import report
 from siamclip.cleaning.report.page import folder_url, script_json
-from siamclip.cleaning.report.report import render, write
+from siamclip.cleaning.report.report import render_report, write_report
 from siamclip.data.image.thumbnails import SIDE, thumbnails
 from siamclip.errors import UserError
 from tests.cleaning.report_samples import HOSTILE, NOT_UTF8, REASON, Tables, every_kind
@@ -70,7 +70,7 @@ def tables(tmp_path: Path) -> Tables:
 
 
 def test_the_page_is_complete_and_names_no_other_file(tables: Tables, tmp_path: Path) -> None:
-    page = Scripts(render(tables.data(), tmp_path / "report.html"))
+    page = Scripts(render_report(tables.data(), tmp_path / "report.html"))
     assert page.addresses == []
     assert not {"link", "iframe", "img", "object"} & set(page.tags)
     assert sum("type" not in attributes for attributes, _ in page.scripts) == 1
@@ -83,7 +83,7 @@ def test_the_page_is_complete_and_names_no_other_file(tables: Tables, tmp_path: 
 
 
 def test_each_photo_has_one_thumbnail_and_a_broken_one_its_reason(tables: Tables, tmp_path: Path) -> None:
-    page = Scripts(render(tables.data(), tmp_path / "report.html"))
+    page = Scripts(render_report(tables.data(), tmp_path / "report.html"))
     data, images = page.data(), page.images()
     paths = data["photos"]["path"]
     assert len(set(paths)) == len(paths) < len(tables.findings)
@@ -108,16 +108,16 @@ def test_files_of_the_same_bytes_share_a_thumbnail(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes())
     for path in ("a.jpg", "b.jpg", "c.jpg"):
         tables.find(path, "knn")
-    page = Scripts(render(tables.data(), tmp_path / "report.html"))
+    page = Scripts(render_report(tables.data(), tmp_path / "report.html"))
     assert page.data()["photos"]["image"] == [0, 0, 1]
     assert len(page.images()) == 2
 
 
 def test_thumbnails_stop_at_the_budget_and_the_rest_is_shown_from_files(tables: Tables, tmp_path: Path) -> None:
-    whole = Scripts(render(tables.data(), tmp_path / "report.html"))
+    whole = Scripts(render_report(tables.data(), tmp_path / "report.html"))
     sizes = [len(image) for image in whole.images()]
     budget = sum(sizes[:3])
-    written = write(tables.data(), tmp_path / "report.html", budget=budget)
+    written = write_report(tables.data(), tmp_path / "report.html", budget=budget)
     part = Scripts((tmp_path / "report.html").read_text("utf-8"))
     assert part.images() == whole.images()[:3]
     assert written.embedded == 3
@@ -143,7 +143,7 @@ def test_pairs_are_those_inside_a_group_as_a_naive_loop_finds_them(tables: Table
     tables.pair("phash", "京A/0.jpg", "B/d.jpg", 9.0)  # no group holds both
     tables.pair("phash", "clone/0.jpg", "clone/1.jpg", 9.0)  # one vehicle, not one photo
     tables.pair("phash", "京A/0.jpg", "not/on the page.jpg", 9.0)
-    data = Scripts(render(tables.data(), tmp_path / "report.html")).data()
+    data = Scripts(render_report(tables.data(), tmp_path / "report.html")).data()
     duplicates = {"phash", "semantic"}
     group: dict[str, set[tuple[bool, int]]] = {}
     for row in tables.findings:
@@ -167,7 +167,7 @@ def test_of_too_many_pairs_those_of_the_keeper_stay(
 ) -> None:
     tables.pairs.insert(0, tables.pairs.pop(4))  # the pair between two members comes first
     monkeypatch.setattr(report, "MOST_PAIRS", 5)
-    data = Scripts(render(tables.data(), tmp_path / "report.html")).data()
+    data = Scripts(render_report(tables.data(), tmp_path / "report.html")).data()
     assert data["pairsOmitted"] == 1
     assert 2.0 not in data["pairs"]["distance"]
 
@@ -184,11 +184,13 @@ def test_arrow_tables_with_names_as_bytes_give_the_same_page(tables: Tables, tmp
         )
         for table in ("findings", "pairs")
     }
-    assert render(tables.data(**as_bytes), tmp_path / "report.html") == render(data, tmp_path / "report.html")
+    assert render_report(tables.data(**as_bytes), tmp_path / "report.html") == render_report(
+        data, tmp_path / "report.html"
+    )
 
 
 def test_nothing_found_is_a_page_too(tmp_path: Path) -> None:
-    page = Scripts(render(Tables(tmp_path).data(class_counts=[], notes={}), tmp_path / "report.html"))
+    page = Scripts(render_report(Tables(tmp_path).data(class_counts=[], notes={}), tmp_path / "report.html"))
     assert page.data()["photos"]["path"] == []
 
 
@@ -213,7 +215,7 @@ def test_the_folder_is_named_relative_to_the_page(tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_one_clear_line(tables: Tables, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"report\.html: the page cannot be written"):
-        write(tables.data(), tmp_path / "absent" / "report.html")
+        write_report(tables.data(), tmp_path / "absent" / "report.html")
 
 
 @pytest.mark.parametrize("folder", [HERE / "scripts", HERE.parent / "calibrate"], ids=["report", "calibrate"])

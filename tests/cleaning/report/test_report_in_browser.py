@@ -12,7 +12,7 @@ import pytest
 from siamclip.cleaning.apply.decisions import read_decisions
 from siamclip.cleaning.calibrate import page as calibrate_page
 from siamclip.cleaning.calibrate.calibrate import Proposal, Question, read_answers
-from siamclip.cleaning.report.report import write
+from siamclip.cleaning.report.report import write_report
 from siamclip.data.image.decode import content_hash
 from tests.cleaning.report_samples import HOSTILE, NOT_UTF8, Tables, chromium, every_kind
 
@@ -43,7 +43,7 @@ def page(browser: Any, folder: Path, tables: Tables) -> Iterator[Any]:
     """The report of `every_kind`, with no decisions; afterwards nothing may stand on the console."""
     path = folder / "report.html"
     if not path.exists():
-        write(tables.data(), path)
+        write_report(tables.data(), path)
     browser.get(path.as_uri())
     browser.execute_script("forgetAll(); store(); location.hash = ''; language = 'en'; build(); show()")
     browser.get_log("browser")
@@ -154,7 +154,7 @@ def test_the_class_is_the_second_folder_where_the_first_is_a_side(browser: Any, 
         sides.find(f"train/{number // 2}/{number}.jpg", "laplacian")
         sides.find(f"train/京B/{number}.jpg", "cloned_plate", keep=True, group=20 + number // 2)
     path = folder / "sides.html"
-    write(sides.data(run="sides", layout="sides", class_counts=[("0", 2, 0), ("1", 2, 0), ("京B", 4, 4)]), path)
+    write_report(sides.data(run="sides", layout="sides", class_counts=[("0", 2, 0), ("1", 2, 0), ("京B", 4, 4)]), path)
     browser.get(path.as_uri())
     go(browser, "laplacian")
     browser.execute_script("state.filter.folder = '1'; listPage(true)")
@@ -286,7 +286,7 @@ def test_chinese_at_a_click(page: Any) -> None:
 
 def test_photos_beyond_the_budget_are_shown_from_their_files(browser: Any, folder: Path, tables: Tables) -> None:
     (folder / "other").mkdir()
-    write(tables.data(run="run-2"), folder / "other" / "report.html", budget=0)
+    write_report(tables.data(run="run-2"), folder / "other" / "report.html", budget=0)
     browser.get((folder / "other" / "report.html").as_uri())
     assert "13 more photos are shown from their own files" in browser.find_element("tag name", "main").text
     go(browser, "*")
@@ -310,7 +310,7 @@ def test_20000_findings_stay_usable(browser: Any, folder: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes((tables.root / template).read_bytes())
     path = folder / "large.html"
-    write(tables.data(run="large"), path)
+    write_report(tables.data(run="large"), path)
     browser.get(path.as_uri())
     go(browser, "laplacian")
     assert "page 1 of 334" in browser.find_element("css selector", ".top-pager").text

@@ -15,7 +15,7 @@ import pytest
 from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.method_table import Scorer
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.scan.scan import scan
+from siamclip.cleaning.scan.scan import scan_collection
 from siamclip.cleaning.scan.table.file_table import read_skipped
 from siamclip.cleaning.scan.table.photos import open_photos
 from siamclip.data.image.decode import content_hash, decode
@@ -225,7 +225,7 @@ def test_what_the_user_gave_wrong(tmp_path: Path) -> None:
     assert not run.exists()  # nothing was bound to the wrong folder
     photos(data, 1)
     with pytest.raises(UserError, match="nonsense: no such scorer"):
-        scan(data, run, scorers=["nonsense"])
+        scan_collection(data, run, scorers=["nonsense"])
     with RunFolder(run).lock("apply"), pytest.raises(UserError, match="in use by"):
         scanned(data, run)
     scanned(data, run)

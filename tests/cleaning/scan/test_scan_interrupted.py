@@ -57,11 +57,11 @@ KILLED = """
 import sys
 from pathlib import Path
 from siamclip.cleaning import scan_writer
-from siamclip.cleaning.scan.scan import scan
+from siamclip.cleaning.scan.scan import scan_collection
 from tests.cleaning.tiny_scorers import MEAN
 scan_writer.ROWS_A_PART = 100
 if __name__ == "__main__":
-    scan(Path(sys.argv[1]), Path(sys.argv[2]), scorers=[MEAN], workers=2)
+    scan_collection(Path(sys.argv[1]), Path(sys.argv[2]), scorers=[MEAN], workers=2)
 """
 
 

@@ -17,14 +17,14 @@ from siamclip.cleaning.scan import pool as worker_pool
 from siamclip.cleaning.scan import worker as scan_worker
 from siamclip.cleaning.scan.scan import image_scorers
 from siamclip.cleaning.scan.table.records import ImageScorer
-from siamclip.cleaning.scan.worker import Result, Scoring, Setup, Task
+from siamclip.cleaning.scan.worker import Scoring, Setup, Task, TaskResult
 from siamclip.data.image.decode import content_hash, decode_luma_with_header, decode_with_header
 from siamclip.methods import load_target
 from tests.cleaning.tiny_scorers import KINDS, MEAN
 from tests.hostile import encoded, smooth_rgb
 
 
-def scored(root: Path, *names: str, scorers: tuple[ImageScorer, ...] = ()) -> Result:
+def scored(root: Path, *names: str, scorers: tuple[ImageScorer, ...] = ()) -> TaskResult:
     setup = Setup(os.fsencode(root), scorers, None, np.zeros(0, "S32"))
     paths = [os.fsencode(name) for name in names]
     return Scoring(setup).run(Task(np.arange(len(paths)), paths, tuple(range(len(scorers))), False))
@@ -179,7 +179,7 @@ def test_the_environment_of_a_worker_is_its_own(tmp_path: Path, monkeypatch: pyt
     setup = Setup(os.fsencode(tmp_path), (scorer,), None, np.zeros(0, "S32"))
     with worker_pool.WorkerPool(setup, 1) as pool:
         ((_, result),) = pool.results([Task(np.arange(1), [b"photo.jpg"], (0,), False)])
-    assert isinstance(result, Result) and result.errors == [""]
+    assert isinstance(result, TaskResult) and result.errors == [""]
     assert result.columns["environment"][0] == " ".join(worker_pool._ENVIRONMENT.values())
     assert dict(os.environ) == before
 

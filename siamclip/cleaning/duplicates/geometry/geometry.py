@@ -41,7 +41,7 @@ _CHUNK = 32  # pairs a task
 
 
 @dataclass(frozen=True)
-class Features:
+class Keypoints:
     """Of one photo, at its working size (see LONGEST_SIDE)."""
 
     points: np.ndarray  # (K, 2) float32: x, y
@@ -133,7 +133,7 @@ def verify(
     return replace(pairs, inliers=inliers), verdicts
 
 
-def features(rgb: np.ndarray, detector: str = "orb", flipped: bool = False) -> Features:
+def keypoints_of(rgb: np.ndarray, detector: str = "orb", flipped: bool = False) -> Keypoints:
     """Keypoints of a uint8 (H, W, 3) photo, at its working size; `flipped`: of its mirror image."""
     height, width = rgb.shape[:2]
     scale = min(LONGEST_SIDE / max(height, width), 1.0)
@@ -153,10 +153,10 @@ def features(rgb: np.ndarray, detector: str = "orb", flipped: bool = False) -> F
         empty = np.empty((0, 128), np.float32)
     keypoints, descriptors = finder.detectAndCompute(gray, None)
     points = np.array([keypoint.pt for keypoint in keypoints], np.float32).reshape(-1, 2)
-    return Features(points, empty if descriptors is None else descriptors, gray)
+    return Keypoints(points, empty if descriptors is None else descriptors, gray)
 
 
-def affine_between(first: Features, second: Features) -> tuple[int, np.ndarray | None]:
+def affine_between(first: Keypoints, second: Keypoints) -> tuple[int, np.ndarray | None]:
     """Inliers, and the (2, 3) map from the first photo's pixels to the second's; (0, None) where there is none.
 
     Matches from or to the same place count once: a repeated pattern must not vote many times.
@@ -197,7 +197,7 @@ def _places(points: np.ndarray) -> int:
     return len(np.unique(np.round(points / 2), axis=0))
 
 
-def _compared(first: Features | str, second: Features | str, enough: int) -> tuple[int, float] | str:
+def _compared(first: Keypoints | str, second: Keypoints | str, enough: int) -> tuple[int, float] | str:
     """(inliers, agreement), or why the two cannot be compared."""
     if isinstance(first, str) or isinstance(second, str):
         return first if isinstance(first, str) else str(second)
@@ -213,10 +213,10 @@ class _FeatureStore:
     def __init__(self, photos: PhotoTable, detector: str, limit: int) -> None:
         self._photos, self._detector, self._limit = photos, detector, limit
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[bytes, bool], Features | str] = OrderedDict()
+        self._known: OrderedDict[tuple[bytes, bool], Keypoints | str] = OrderedDict()
         self._bytes = 0
 
-    def get(self, row: int, flipped: bool = False) -> Features | str:
+    def get(self, row: int, flipped: bool = False) -> Keypoints | str:
         key = (bytes(self._photos.content[row]), flipped)
         with self._lock:
             if key in self._known:
@@ -224,15 +224,15 @@ class _FeatureStore:
                 return self._known[key]
         made = self._make(row, flipped)
         with self._lock:
-            if key not in self._known and isinstance(made, Features):
+            if key not in self._known and isinstance(made, Keypoints):
                 self._known[key] = made
                 self._bytes += made.size
                 while self._bytes > self._limit and len(self._known) > 1:
                     old = self._known.popitem(last=False)[1]
-                    self._bytes -= old.size if isinstance(old, Features) else 0
+                    self._bytes -= old.size if isinstance(old, Keypoints) else 0
         return made
 
-    def _make(self, row: int, flipped: bool) -> Features | str:
+    def _make(self, row: int, flipped: bool) -> Keypoints | str:
         if self._photos.errors[row]:
             return "unreadable"
         path = self._photos.file(row)
@@ -242,7 +242,7 @@ class _FeatureStore:
             data = path.read_bytes()
             if xxhash.xxh3_128_hexdigest(data).encode() != self._photos.content[row]:
                 return "changed since the scan"
-            return features(decode(data, min_side=LONGEST_SIDE), self._detector, flipped)
+            return keypoints_of(decode(data, min_side=LONGEST_SIDE), self._detector, flipped)
         except (OSError, ImageError):
             return "unreadable"
 

@@ -50,7 +50,7 @@ def among(photos: PhotoTable, first: np.ndarray, second: np.ndarray, remembered:
     return (one >= 0) & (other >= 0) & np.isin(code, codes)
 
 
-def read(path: Path) -> HashPairs:
+def read_not_duplicates(path: Path) -> HashPairs:
     """The pairs of a file; none where there is no file. Raises UserError for one that is not of this form."""
     try:
         content = json.loads(path.read_bytes())
@@ -78,7 +78,7 @@ def read(path: Path) -> HashPairs:
     return frozenset((min(a, b), max(a, b)) for a, b in pairs)
 
 
-def write(path: Path, pairs: HashPairs) -> None:
+def write_not_duplicates(path: Path, pairs: HashPairs) -> None:
     """Replace the file. Raises UserError if it cannot be written; the old one then stays whole."""
     text = json.dumps({"format": FORMAT, "not_duplicates": sorted(pairs)}, indent=1)
     try:
@@ -87,8 +87,8 @@ def write(path: Path, pairs: HashPairs) -> None:
         raise UserError(f"{path}: the decisions cannot be saved ({error.strerror})") from error
 
 
-def remember(path: Path, pairs: HashPairs) -> HashPairs:
+def remember_not_duplicates(path: Path, pairs: HashPairs) -> HashPairs:
     """Add pairs to the file, which is made if need be; returns all that it holds now."""
-    together = read(path) | pairs
-    write(path, together)
+    together = read_not_duplicates(path) | pairs
+    write_not_duplicates(path, together)
     return together

@@ -31,11 +31,11 @@ _SORTING, _COMPARING, _SCANNING = 80.0, 1.0, 0.3
 _ROWS_MEMORY = 2**29  # bytes that the threads' sorted copies may take together
 _FLAT_TASK = 2**29  # comparisons of one task of the flat scan
 
-Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+BitPairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """Agreement in `agreeing` of `blocks` blocks; 0 blocks: compare all with all. `cost` in ns on one core."""
 
     blocks: int
@@ -43,7 +43,7 @@ class Plan:
     cost: float
 
 
-def pairs_within(
+def hash_pairs_within(
     hashes: np.ndarray, threshold: int, max_pairs: int = MAX_PAIRS, threads: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All pairs of rows at most `threshold` bits apart: first < second (P,) int32, distance (P,) uint8.
@@ -54,14 +54,14 @@ def pairs_within(
     return _search(_as_rows(hashes), 0, threshold, max_pairs, threads)
 
 
-def pairs_between(
+def hash_pairs_between(
     queries: np.ndarray,
     archive: np.ndarray,
     threshold: int,
     max_pairs: int = MAX_PAIRS,
     threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As `pairs_within`, of a row of `queries` (first) and a row of `archive` (second); none within either."""
+    """As `hash_pairs_within`, of a row of `queries` (first) and a row of `archive` (second); none within either."""
     queries, archive = _as_rows(queries), _as_rows(archive)
     if not len(queries) or not len(archive):
         return _joined([])
@@ -75,7 +75,7 @@ def _as_rows(hashes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(hashes[:, None] if hashes.ndim == 1 else hashes)
 
 
-def _search(rows: np.ndarray, boundary: int, threshold: int, max_pairs: int, threads: int | None) -> Found:
+def _search(rows: np.ndarray, boundary: int, threshold: int, max_pairs: int, threads: int | None) -> BitPairs:
     bits = 64 * rows.shape[1]
     if not 0 <= threshold < bits:
         raise ValueError(f"a threshold between hashes of {bits} bits lies in 0..{bits - 1}, not {threshold}")
@@ -128,14 +128,14 @@ def _tables(ranked: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
     return words, fields
 
 
-def choose_plan(rows: np.ndarray, ranked: np.ndarray, threshold: int, boundary: int = 0) -> Plan:
+def choose_plan(rows: np.ndarray, ranked: np.ndarray, threshold: int, boundary: int = 0) -> SearchPlan:
     """The cheapest plan for (N, W) uint64 rows, by the collisions that it has in a sample of them."""
     from siamclip.cleaning.duplicates.hashing import hash_kernels
 
     number, sample = len(rows), _sample(rows)
     # Pairs to compare, as a share of all pairs: those of two sides only.
     share = 2 * boundary * (number - boundary) / number**2 if boundary else 1.0
-    best = Plan(0, 0, number**2 / 2 * share * _SCANNING)
+    best = SearchPlan(0, 0, number**2 / 2 * share * _SCANNING)
     scale = (number / len(sample)) ** 2 * share
     for blocks in range(threshold + 1, min(threshold + 7, 8 * rows.itemsize * rows.shape[1]) + 1):
         agreeing = blocks - threshold
@@ -150,7 +150,7 @@ def choose_plan(rows: np.ndarray, ranked: np.ndarray, threshold: int, boundary: 
             collisions += (sizes * (sizes - 1) / 2).sum() / _SAMPLED_CHOICES
         cost = choices * (number * _SORTING + collisions * scale * _COMPARING)
         if cost < best.cost:
-            best = Plan(blocks, agreeing, cost)
+            best = SearchPlan(blocks, agreeing, cost)
     return best
 
 
@@ -174,8 +174,8 @@ def _masks(bits: int, blocks: int) -> np.ndarray:
 
 # A task takes the number of pairs that there is still room for.
 def _bucket_tasks(
-    words: np.ndarray, fields: np.ndarray, masks: np.ndarray, plan: Plan, boundary: int, threshold: int
-) -> Iterator[Callable[[int], Found]]:
+    words: np.ndarray, fields: np.ndarray, masks: np.ndarray, plan: SearchPlan, boundary: int, threshold: int
+) -> Iterator[Callable[[int], BitPairs]]:
     from siamclip.cleaning.duplicates.hashing.hash_kernels import bucket_pairs
 
     bits = _bucket_bits(len(words))
@@ -184,7 +184,7 @@ def _bucket_tasks(
         yield functools.partial(bucket_pairs, words, fields, masks, chosen, bits, boundary, threshold)
 
 
-def _flat_tasks(words: np.ndarray, boundary: int, threshold: int) -> Iterator[Callable[[int], Found]]:
+def _flat_tasks(words: np.ndarray, boundary: int, threshold: int) -> Iterator[Callable[[int], BitPairs]]:
     from siamclip.cleaning.duplicates.hashing.hash_kernels import flat_pairs
 
     heads = np.ascontiguousarray(words[:, 0])
@@ -195,11 +195,11 @@ def _flat_tasks(words: np.ndarray, boundary: int, threshold: int) -> Iterator[Ca
         yield functools.partial(flat_pairs, words, heads, start, stop, boundary, threshold)
 
 
-def _run(tasks: Iterator[Callable[[int], Found]], threads: int, max_pairs: int, threshold: int) -> list[Found]:
+def _run(tasks: Iterator[Callable[[int], BitPairs]], threads: int, max_pairs: int, threshold: int) -> list[BitPairs]:
     """Results in the order of the tasks, a few of which are under way at any time."""
-    found: list[Found] = []
+    found: list[BitPairs] = []
     total = 0
-    waiting: list[Future[Found]] = []
+    waiting: list[Future[BitPairs]] = []
     with ThreadPoolExecutor(threads) as pool:
         try:
             while True:
@@ -218,7 +218,7 @@ def _run(tasks: Iterator[Callable[[int], Found]], threads: int, max_pairs: int, 
                 future.cancel()
 
 
-def _joined(parts: list[Found]) -> Found:
+def _joined(parts: list[BitPairs]) -> BitPairs:
     if not parts:
         return np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.uint8)
     first, second, distance = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -14,7 +14,7 @@ import numpy as np
 
 from siamclip.cleaning.duplicates.vectors.cosine_search import (
     MAX_PAIRS,
-    Neighbours,
+    NearPairs,
     PairCollector,
     off_length,
     pairs_above,
@@ -34,7 +34,7 @@ def number_of_clusters(number: int) -> int:
     return max(1, round((number / 2) ** 0.5))
 
 
-def kmeans(vectors: np.ndarray, clusters: int, seed: int = 0) -> np.ndarray:
+def kmeans_clusters(vectors: np.ndarray, clusters: int, seed: int = 0) -> np.ndarray:
     """(N,) int64 cluster of each of (N, D) unit vectors: spherical K-means, at most `clusters` of them."""
     import faiss
 
@@ -52,7 +52,7 @@ def kmeans(vectors: np.ndarray, clusters: int, seed: int = 0) -> np.ndarray:
     return nearest
 
 
-def hdbscan(vectors: np.ndarray) -> np.ndarray:
+def hdbscan_clusters(vectors: np.ndarray) -> np.ndarray:
     """(N,) int64 cluster of each vector, -1 for noise, which has no copies (Campello et al., PAKDD 2013).
 
     Raises UserError above HDBSCAN_LIMIT vectors.
@@ -78,7 +78,7 @@ def pairs_in_clusters(
     rank: np.ndarray,
     max_pairs: int = MAX_PAIRS,
     advance: Callable[[int], Any] = lambda done: None,
-) -> tuple[Neighbours, int]:
+) -> tuple[NearPairs, int]:
     """Pairs with cosine >= `threshold` in one cluster, and the number of clusters whose best photos stand for them.
 
     `vectors`: (N, D) float32 unit rows, all finite. `clusters`: (N,), negative: in none. `asks`: (N,) bool, a pair
@@ -95,7 +95,7 @@ def pairs_in_clusters(
             else:
                 near = pairs_above(vectors[members], threshold, max_pairs=max_pairs)
                 wanted = asks[members[near.first]] | asks[members[near.second]]
-                near = Neighbours(near.first[wanted], near.second[wanted], near.distance[wanted])
+                near = NearPairs(near.first[wanted], near.second[wanted], near.distance[wanted])
             first, second = members[near.first], members[near.second]
             found.add(np.minimum(first, second), np.maximum(first, second), near.distance)
         advance(len(members))
@@ -111,7 +111,7 @@ def _is_dense(vectors: np.ndarray, threshold: float) -> bool:
     return len(pairs_between(probes, vectors, threshold)) > (DENSE + 1) * len(probes)
 
 
-def _represented(vectors: np.ndarray, threshold: float, asks: np.ndarray, rank: np.ndarray) -> Neighbours:
+def _represented(vectors: np.ndarray, threshold: float, asks: np.ndarray, rank: np.ndarray) -> NearPairs:
     """Each photo that is asked for, but the representatives, paired with the best one that it is near.
 
     The photos are taken from the best to the worst; one that no representative is near becomes one itself. Photos
@@ -128,4 +128,4 @@ def _represented(vectors: np.ndarray, threshold: float, asks: np.ndarray, rank: 
         parts.append(verified(vectors, vectors, np.full(len(candidates), best), candidates, threshold))
         waiting = waiting[~np.isin(waiting, parts[-1][1])]
     first, second, distance = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Neighbours(first, second, distance.astype(np.float32))
+    return NearPairs(first, second, distance.astype(np.float32))

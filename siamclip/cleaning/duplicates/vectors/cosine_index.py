@@ -20,7 +20,7 @@ import numpy as np
 
 from siamclip.cleaning.duplicates.vectors.cosine_search import (
     MAX_PAIRS,
-    Neighbours,
+    NearPairs,
     PairCollector,
     off_length,
     pairs_between,
@@ -56,7 +56,7 @@ def pairs_by_index(
     seed: int = 0,
     max_pairs: int = MAX_PAIRS,
     advance: Callable[[int], Any] = lambda done: None,
-) -> tuple[Neighbours, dict[str, int]]:
+) -> tuple[NearPairs, dict[str, int]]:
     """Pairs with cosine >= `threshold` that an index finds, and its effort. No pair is wrong, some may be missing.
 
     `kind`: "ivf" or "hnsw". `vectors`: (N, D) float32 unit rows, all finite and distinct. `asks`: (N,) bool, the rows
@@ -94,7 +94,7 @@ def measured_recall(
     vectors: np.ndarray,
     threshold: float,
     asks: np.ndarray,
-    found: Neighbours,
+    found: NearPairs,
     seed: int = 0,
     sample: int = SAMPLE,
     by_photo: bool = False,

@@ -26,7 +26,7 @@ _VERIFIED_VALUES = 1 << 23  # of one gathered chunk: 32 MiB of float32
 
 
 @dataclass
-class Neighbours:
+class NearPairs:
     """Pairs of rows: `first` < `second` within one set; row of the one and row of the other set between two.
 
     `distance` is Euclidean, in [0, 2]; cosine = 1 - distance^2 / 2.
@@ -46,7 +46,7 @@ def pairs_above(
     block: int = BLOCK,
     max_pairs: int = MAX_PAIRS,
     advance: Callable[[int], Any] = lambda done: None,
-) -> Neighbours:
+) -> NearPairs:
     """Every pair of rows with cosine >= `threshold`, ordered by `first`, then `second`.
 
     `vectors`: (N, D) float32 of unit length; rows with a NaN match nothing. `advance` gets the rows done since its
@@ -71,7 +71,7 @@ def pairs_between(
     block: int = BLOCK,
     max_pairs: int = MAX_PAIRS,
     advance: Callable[[int], Any] = lambda done: None,
-) -> Neighbours:
+) -> NearPairs:
     """Every pair of a query (`first`) and an archived row (`second`); otherwise as `pairs_above`."""
     rows, queries = finite_rows(queries, "queries")
     archive_rows, archive = finite_rows(archive, "archive")
@@ -139,16 +139,16 @@ class PairCollector:
         self._second.append(second.astype(np.uint32))
         self._distance.append(distance.astype(np.float32))
 
-    def result(self, first_rows: np.ndarray, second_rows: np.ndarray) -> Neighbours:
+    def result(self, first_rows: np.ndarray, second_rows: np.ndarray) -> NearPairs:
         """The pairs, numbered by the rows that their numbers stand for, ordered by both, each once."""
         if not self._number:
-            return Neighbours(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+            return NearPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
         first = first_rows[_joined(self._first)]
         second = second_rows[_joined(self._second)]
         order = np.lexsort((second, first))
         repeated = (np.diff(first[order]) == 0) & (np.diff(second[order]) == 0)
         order = order[np.append(True, ~repeated)]
-        return Neighbours(first[order], second[order], _joined(self._distance)[order])
+        return NearPairs(first[order], second[order], _joined(self._distance)[order])
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

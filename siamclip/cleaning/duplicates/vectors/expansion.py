@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from siamclip.cleaning.duplicates.vectors.cosine_search import Neighbours
+from siamclip.cleaning.duplicates.vectors.cosine_search import NearPairs
 
 CROWD = 50
 
 
 def expanded(
-    value: np.ndarray, near: Neighbours, labels: np.ndarray, rank: np.ndarray, archived: np.ndarray
-) -> Neighbours:
+    value: np.ndarray, near: NearPairs, labels: np.ndarray, rank: np.ndarray, archived: np.ndarray
+) -> NearPairs:
     """Pairs of rows of equal value (distance 0), and of rows whose values are `near`, ordered, each once.
 
     `value`: (N,) int64, the value's number, negative for rows that take no part. `labels`: (N,). `rank`: (N,), lower
@@ -46,7 +46,7 @@ def expanded(
     order = np.lexsort((second, first))
     first, second = first[order], second[order]
     once = np.append(True, (np.diff(first) != 0) | (np.diff(second) != 0))[: len(first)]
-    return Neighbours(first[once], second[once], distance[wanted][order][once])
+    return NearPairs(first[once], second[once], distance[wanted][order][once])
 
 
 class _Members:

@@ -19,7 +19,7 @@ import numpy as np
 
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.file_table import places, read_or_remove, text, write_table
-from siamclip.cleaning.scan.table.records import ImageScorer, nothing
+from siamclip.cleaning.scan.table.records import ImageScorer, missing_value
 from siamclip.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ class Features:
         found = {}
         for name, kind in kinds.items():
             dtype = np.dtype(kind)
-            values = np.full((len(rows), *dtype.shape), nothing(kind), object if dtype.kind == "U" else dtype.base)
+            values = np.full(
+                (len(rows), *dtype.shape), missing_value(kind), object if dtype.kind == "U" else dtype.base
+            )
             if whole is not None:
                 values[known] = _to_numpy(whole[name], dtype)[rows[known]]
             found[name] = values.astype(str) if dtype.kind == "U" else values

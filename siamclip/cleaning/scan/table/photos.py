@@ -16,7 +16,7 @@ from siamclip.cleaning.method_table import SCORERS
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.feature_parts import Features
 from siamclip.cleaning.scan.table.file_table import FileTable, as_text, identities, places, read_photos
-from siamclip.cleaning.scan.table.records import ImageScorer, nothing
+from siamclip.cleaning.scan.table.records import ImageScorer, missing_value
 from siamclip.cleaning.scan.table.state import ScanState, read_state
 from siamclip.errors import UserError, printable
 
@@ -111,7 +111,7 @@ def _columns(run: RunFolder, files: FileTable, state: ScanState, wanted: set[str
                 raise UserError(f"{run}: lacks {scorer.name} of some photos; scan again, which reads only those")
             found |= features.columns(scorer, names)
     for column in found.values():
-        column[~readable] = nothing(column.dtype.str)
+        column[~readable] = missing_value(column.dtype.str)
     return found
 
 

@@ -28,6 +28,6 @@ class ImageScorer:
     grey: bool = False  # as in the method table
 
 
-def nothing(kind: str) -> Any:
+def missing_value(kind: str) -> Any:
     """What stands where there is no value: NaN, 0, False, empty text."""
     return {"f": np.nan, "U": "", "S": b""}.get(np.dtype(kind).base.kind, 0)

@@ -19,7 +19,7 @@ from siamclip.cleaning.duplicates.geometry.geometry import (
     NOT_CHECKED,
     Verdicts,
     affine_between,
-    features,
+    keypoints_of,
     verify,
 )
 from siamclip.cleaning.duplicates.geometry.overlay import agreement_under
@@ -197,8 +197,8 @@ def test_the_cache_stays_within_its_bytes(tmp_path: Path) -> None:
     store = geometry._FeatureStore(photos, "orb", 500_000)
     for row in (0, 1, 2, 3, 4, 5, 0):
         found = store.get(row)
-        assert isinstance(found, geometry.Features) and found.size > 100_000
-        assert store._bytes == sum(f.size for f in store._known.values() if isinstance(f, geometry.Features))
+        assert isinstance(found, geometry.Keypoints) and found.size > 100_000
+        assert store._bytes == sum(f.size for f in store._known.values() if isinstance(f, geometry.Keypoints))
         assert store._bytes <= 500_000
     assert len(store._known) > 1
 
@@ -217,7 +217,7 @@ def test_the_map_that_made_the_copy_is_found(angle: float, scale: float, squash:
         [[squash, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]]
     )
     copy = cv2.warpAffine(photo, true, (width, height))
-    first, second = features(photo), features(copy)
+    first, second = keypoints_of(photo), keypoints_of(copy)
     inliers, found = affine_between(first, second)
     assert inliers >= 12 and found is not None
     inside = np.float32([[width * x, height * y] for x in (0.4, 0.6) for y in (0.4, 0.6)])

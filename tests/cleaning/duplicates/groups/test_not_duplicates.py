@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.cleaning.duplicates.groups.not_duplicates import among, by_content, read, remember, write
+from siamclip.cleaning.duplicates.groups.not_duplicates import (
+    among,
+    by_content,
+    read_not_duplicates,
+    remember_not_duplicates,
+    write_not_duplicates,
+)
 from siamclip.errors import UserError
 from tests.cleaning.photo_tables import photos_of
 
@@ -37,13 +43,13 @@ def test_a_photo_whose_content_is_unknown_cannot_be_judged() -> None:
 
 def test_the_file_grows_and_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "not_duplicates.json"
-    assert read(path) == frozenset()
-    assert remember(path, frozenset({(A, B)})) == {(A, B)}
-    assert remember(path, frozenset({(B, C), (A, B)})) == {(A, B), (B, C)} == read(path)
-    write(path, frozenset())
-    assert read(path) == frozenset()
+    assert read_not_duplicates(path) == frozenset()
+    assert remember_not_duplicates(path, frozenset({(A, B)})) == {(A, B)}
+    assert remember_not_duplicates(path, frozenset({(B, C), (A, B)})) == {(A, B), (B, C)} == read_not_duplicates(path)
+    write_not_duplicates(path, frozenset())
+    assert read_not_duplicates(path) == frozenset()
     path.write_text(json.dumps({"format": 1, "not_duplicates": [[B, A], [A, B], [C, C]]}))
-    assert read(path) == {(A, B), (C, C)}
+    assert read_not_duplicates(path) == {(A, B), (C, C)}
 
 
 @pytest.mark.parametrize(
@@ -64,10 +70,10 @@ def test_a_file_of_another_form_is_an_error_that_names_it(tmp_path: Path, text: 
     path = tmp_path / "mine.json"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(UserError, match=rf"mine\.json: {says}"):
-        remember(path, frozenset({(A, B)}))
+        remember_not_duplicates(path, frozenset({(A, B)}))
     assert path.read_bytes() == (text.encode() if isinstance(text, str) else text)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the decisions cannot be saved"):
-        write(tmp_path / "none" / "a.json", frozenset())
+        write_not_duplicates(tmp_path / "none" / "a.json", frozenset())

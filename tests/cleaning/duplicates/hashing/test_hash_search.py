@@ -10,10 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamclip.cleaning.duplicates.hashing import hash_search
-from siamclip.cleaning.duplicates.hashing.hash_search import Plan, choose_plan, pairs_between, pairs_within
+from siamclip.cleaning.duplicates.hashing.hash_search import (
+    SearchPlan,
+    choose_plan,
+    hash_pairs_between,
+    hash_pairs_within,
+)
 from siamclip.errors import UserError
 
-Found = set[tuple[int, int, int]]
+BitPairs = set[tuple[int, int, int]]
 
 
 def planted(number: int, words: int, farthest: int, seed: int = 0) -> np.ndarray:
@@ -36,7 +41,7 @@ def skewed(number: int, words: int, seed: int = 0) -> np.ndarray:
     return np.packbits(bits, axis=1).view(np.uint64)
 
 
-def naive(hashes: np.ndarray, others: np.ndarray, threshold: int) -> Found:
+def naive(hashes: np.ndarray, others: np.ndarray, threshold: int) -> BitPairs:
     distance = np.zeros((len(hashes), len(others)), np.int64)
     for w in range(hashes.shape[1]):
         distance += np.unpackbits(
@@ -46,11 +51,11 @@ def naive(hashes: np.ndarray, others: np.ndarray, threshold: int) -> Found:
     return set(zip(first.tolist(), second.tolist(), distance[first, second].tolist(), strict=True))
 
 
-def naive_within(hashes: np.ndarray, threshold: int) -> Found:
+def naive_within(hashes: np.ndarray, threshold: int) -> BitPairs:
     return {(i, j, d) for i, j, d in naive(hashes, hashes, threshold) if i < j}
 
 
-def as_set(found: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Found:
+def as_set(found: tuple[np.ndarray, np.ndarray, np.ndarray]) -> BitPairs:
     pairs = set(zip(*(column.tolist() for column in found), strict=True))
     assert len(pairs) == len(found[0]) == len({pair[:2] for pair in pairs})  # none twice
     return pairs
@@ -60,12 +65,12 @@ def as_set(found: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Found:
 @pytest.mark.parametrize("threshold", [0, 1, 2, 3, 5, 7, 10, 16, 20, 40])
 def test_all_pairs_and_no_other(words: int, threshold: int) -> None:
     for hashes in (planted(700, words, threshold + 2), skewed(500, words)):
-        assert as_set(pairs_within(hashes, threshold)) == naive_within(hashes, threshold)
+        assert as_set(hash_pairs_within(hashes, threshold)) == naive_within(hashes, threshold)
 
 
 def test_two_thousand_hashes_of_one_word_as_a_vector() -> None:
     hashes = planted(2000, 1, 7)
-    assert as_set(pairs_within(hashes[:, 0], 5)) == naive_within(hashes, 5)
+    assert as_set(hash_pairs_within(hashes[:, 0], 5)) == naive_within(hashes, 5)
 
 
 @pytest.mark.parametrize(("words", "threshold"), [(1, 0), (1, 1), (1, 4), (1, 5), (1, 9), (4, 2), (4, 20)])
@@ -77,9 +82,9 @@ def test_every_plan_finds_the_same(words: int, threshold: int, monkeypatch: pyte
         agreeing = blocks - threshold if blocks else 0
         if blocks and math.comb(blocks, agreeing) > 400:
             continue
-        plan = Plan(blocks, agreeing, 0.0)
+        plan = SearchPlan(blocks, agreeing, 0.0)
         monkeypatch.setattr(hash_search, "choose_plan", lambda *_, plan=plan: plan)
-        assert as_set(pairs_within(hashes, threshold)) == expected, blocks
+        assert as_set(hash_pairs_within(hashes, threshold)) == expected, blocks
         used += 1
     assert used >= 3
 
@@ -87,51 +92,51 @@ def test_every_plan_finds_the_same(words: int, threshold: int, monkeypatch: pyte
 @pytest.mark.parametrize("blocks", [0, 7])
 @pytest.mark.parametrize("words", [1, 4])
 def test_between_two_sets_and_never_within_one(words: int, blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hash_search, "choose_plan", lambda *_: Plan(blocks, max(blocks - 5, 0), 0.0))
+    monkeypatch.setattr(hash_search, "choose_plan", lambda *_: SearchPlan(blocks, max(blocks - 5, 0), 0.0))
     hashes = planted(900, words, 7)
     for split in (1, 300, 899):
         queries, archive = hashes[:split], hashes[split:]
-        assert as_set(pairs_between(queries, archive, 5)) == naive(queries, archive, 5)
+        assert as_set(hash_pairs_between(queries, archive, 5)) == naive(queries, archive, 5)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 2**10 - 1), max_size=60), st.integers(0, 12), st.integers(0, 54), st.randoms())
 def test_dense_values_and_any_order(values: list[int], threshold: int, shift: int, random: object) -> None:
     hashes = np.array(values, np.uint64) << np.uint64(shift)
-    found = as_set(pairs_within(hashes, threshold))
+    found = as_set(hash_pairs_within(hashes, threshold))
     assert found == naive_within(hashes.reshape(-1, 1), threshold)
     order = np.random.default_rng(random.randrange(2**32)).permutation(len(hashes))
-    again = as_set(pairs_within(hashes[order], threshold))
+    again = as_set(hash_pairs_within(hashes[order], threshold))
     back = {(*sorted((int(order[i]), int(order[j]))), d) for i, j, d in again}
     assert back == found
 
 
 def test_number_of_threads_does_not_matter() -> None:
     hashes = planted(3000, 1, 6)
-    one, many = pairs_within(hashes, 5, threads=1), pairs_within(hashes, 5, threads=5)
+    one, many = hash_pairs_within(hashes, 5, threads=1), hash_pairs_within(hashes, 5, threads=5)
     assert all(np.array_equal(a, b) for a, b in zip(one, many, strict=True))
 
 
 def test_small_inputs_and_types() -> None:
     for number in (0, 1):
-        first, second, distance = pairs_within(np.zeros(number, np.uint64), 5)
+        first, second, distance = hash_pairs_within(np.zeros(number, np.uint64), 5)
         assert (len(first), first.dtype, second.dtype, distance.dtype) == (0, np.int32, np.int32, np.uint8)
-    assert as_set(pairs_within(np.array([7, 7, 6], np.uint64), 0)) == {(0, 1, 0)}
-    assert len(pairs_between(np.zeros(0, np.uint64), np.zeros(3, np.uint64), 5)[0]) == 0
+    assert as_set(hash_pairs_within(np.array([7, 7, 6], np.uint64), 0)) == {(0, 1, 0)}
+    assert len(hash_pairs_between(np.zeros(0, np.uint64), np.zeros(3, np.uint64), 5)[0]) == 0
     with pytest.raises(ValueError, match="uint64"):
-        pairs_within(np.zeros(3, np.int64), 5)
+        hash_pairs_within(np.zeros(3, np.int64), 5)
     for threshold in (-1, 64):
         with pytest.raises(ValueError, match=r"0\.\.63"):
-            pairs_within(np.zeros(3, np.uint64), threshold)
+            hash_pairs_within(np.zeros(3, np.uint64), threshold)
 
 
 @pytest.mark.parametrize("threshold", [5, 30])
 def test_more_pairs_than_allowed_is_an_error_and_exactly_as_many_is_none(threshold: int) -> None:
     hashes = np.arange(600, dtype=np.uint64)
     number = len(naive_within(hashes.reshape(-1, 1), threshold))
-    assert len(pairs_within(hashes, threshold, max_pairs=number)[0]) == number
+    assert len(hash_pairs_within(hashes, threshold, max_pairs=number)[0]) == number
     with pytest.raises(UserError, match="lower the threshold"):
-        pairs_within(hashes, threshold, max_pairs=number - 1)
+        hash_pairs_within(hashes, threshold, max_pairs=number - 1)
 
 
 def test_buckets_are_chosen_where_they_pay_and_all_with_all_where_not() -> None:

@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamclip.cleaning.duplicates.vectors import clusters
-from siamclip.cleaning.duplicates.vectors.clusters import hdbscan, kmeans, number_of_clusters, pairs_in_clusters
+from siamclip.cleaning.duplicates.vectors.clusters import (
+    hdbscan_clusters,
+    kmeans_clusters,
+    number_of_clusters,
+    pairs_in_clusters,
+)
 from siamclip.cleaning.duplicates.vectors.cosine_search import pairs_above
 from siamclip.errors import UserError
 
@@ -89,27 +94,27 @@ def test_in_a_dense_cluster_the_archive_represents_and_is_not_represented() -> N
 
 def test_kmeans_finds_separate_places() -> None:
     vectors, place = around(6, 30, 0.02)
-    labels = kmeans(vectors, 12, seed=1)
+    labels = kmeans_clusters(vectors, 12, seed=1)
     assert labels.shape == (180,) and labels.min() >= 0
     assert all(len(set(place[labels == label])) == 1 for label in set(labels))
-    assert (labels == kmeans(vectors, 12, seed=1)).all()
-    assert len(kmeans(vectors[:3], 12)) == 3
+    assert (labels == kmeans_clusters(vectors, 12, seed=1)).all()
+    assert len(kmeans_clusters(vectors[:3], 12)) == 3
 
 
 def test_hdbscan_finds_copies_and_calls_the_rest_noise() -> None:
     vectors, place = around(5, 8, 0.01)
     loners = around(20, 1, 0.0, seed=7)[0]
-    labels = hdbscan(np.concatenate([vectors, loners]))
+    labels = hdbscan_clusters(np.concatenate([vectors, loners]))
     assert all(len(set(labels[:40][place == p])) == 1 for p in range(5))
     assert len(set(labels[:40])) == 5 and -1 not in labels[:40]
     assert (labels[40:] == -1).mean() > 0.5
-    assert list(hdbscan(vectors[:1])) == [-1]
+    assert list(hdbscan_clusters(vectors[:1])) == [-1]
 
 
 def test_hdbscan_refuses_what_would_take_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "HDBSCAN_LIMIT", 10)
     with pytest.raises(UserError, match="use kmeans"):
-        hdbscan(around(11, 1, 0.0)[0])
+        hdbscan_clusters(around(11, 1, 0.0)[0])
 
 
 def test_more_photos_get_more_clusters() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from siamclip.cleaning.duplicates.vectors import cosine_index
 from siamclip.cleaning.duplicates.vectors.cosine_index import Recall, measured_recall, pairs_by_index, sampled
-from siamclip.cleaning.duplicates.vectors.cosine_search import Neighbours, pairs_above
+from siamclip.cleaning.duplicates.vectors.cosine_search import NearPairs, pairs_above
 
 
 def clustered(number: int, dimension: int = 32, seed: int = 0) -> np.ndarray:
@@ -20,7 +20,7 @@ def clustered(number: int, dimension: int = 32, seed: int = 0) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def pairs_of(found: Neighbours) -> dict[tuple[int, int], float]:
+def pairs_of(found: NearPairs) -> dict[tuple[int, int], float]:
     assert (found.first < found.second).all()
     return dict(
         zip(zip(found.first.tolist(), found.second.tolist(), strict=True), found.distance.tolist(), strict=True)
@@ -46,7 +46,7 @@ def test_a_recall_below_1_is_said() -> None:
     vectors = clustered(2000)
     everyone = np.ones(len(vectors), bool)
     exact = pairs_above(vectors, 0.95)
-    half = Neighbours(exact.first[::2], exact.second[::2], exact.distance[::2])
+    half = NearPairs(exact.first[::2], exact.second[::2], exact.distance[::2])
     whole = measured_recall(vectors, 0.95, everyone, exact, sample=500)
     assert whole.photos == 500 and whole.found == whole.pairs > 50
     partly = measured_recall(vectors, 0.95, everyone, half, sample=500)
@@ -56,7 +56,7 @@ def test_a_recall_below_1_is_said() -> None:
 
 def test_a_sample_without_pairs_knows_nothing() -> None:
     vectors = np.eye(40, dtype=np.float32)
-    nothing = Neighbours(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    nothing = NearPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     assert measured_recall(vectors, 0.95, np.ones(40, bool), nothing).share is None
     for kind in ("ivf", "hnsw"):
         assert len(pairs_by_index(kind, vectors, 0.95, np.ones(40, bool))[0]) == 0

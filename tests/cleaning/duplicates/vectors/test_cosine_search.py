@@ -8,15 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siamclip import device
 from siamclip.cleaning.duplicates.vectors.cosine_search import (
-    Neighbours,
+    NearPairs,
     PairCollector,
     _bf16_bits_below,
     pairs_above,
     pairs_between,
 )
 from siamclip.errors import UserError
-from siamclip.models import encoder as model
 
 
 def unit_vectors(number: int, dimension: int, seed: int, spread: float = 0.2) -> np.ndarray:
@@ -40,7 +40,7 @@ def naive(left: np.ndarray, right: np.ndarray | None, threshold: float) -> dict[
     return found
 
 
-def as_dictionary(found: Neighbours) -> dict[tuple[int, int], float]:
+def as_dictionary(found: NearPairs) -> dict[tuple[int, int], float]:
     pairs = list(zip(found.first.tolist(), found.second.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs) == len(found)
     assert pairs == sorted(pairs)
@@ -86,7 +86,7 @@ def test_pairs_between_two_sets(sizes: tuple[int, int], threshold: float, block:
 @pytest.mark.parametrize("in_bf16", [False, True])
 def test_the_arithmetic_of_the_blocks_changes_nothing(in_bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pairs packed around the threshold, closer to it than bfloat16 can tell."""
-    monkeypatch.setattr(model, "bf16_gains", lambda device: in_bf16)
+    monkeypatch.setattr(device, "bf16_gains", lambda _: in_bf16)
     rng = np.random.default_rng(5)
     base = unit_vectors(1, 96, 3)[0].astype(np.float64)
     aside = rng.standard_normal((400, 96))
@@ -143,7 +143,7 @@ def test_vectors_stored_in_half_precision_lose_no_pair() -> None:
 
 def test_lengths_below_1_lose_no_pair_at_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
     """The dot product of these is below the threshold, 1 - distance^2 / 2 is above it."""
-    monkeypatch.setattr(model, "bf16_gains", lambda device: False)
+    monkeypatch.setattr(device, "bf16_gains", lambda _: False)
     length, cosine = 0.9996, 0.95
     vectors = length * np.array([[1, 0], [cosine, np.sqrt(1 - cosine**2)]])
     assert vectors[0] @ vectors[1] < 0.9495
@@ -152,7 +152,7 @@ def test_lengths_below_1_lose_no_pair_at_the_threshold(monkeypatch: pytest.Monke
 
 
 def test_a_lower_precision_that_torch_was_told_to_use_loses_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "bf16_gains", lambda device: False)
+    monkeypatch.setattr(device, "bf16_gains", lambda _: False)
     vectors = unit_vectors(300, 64, 4)
     expected = as_dictionary(pairs_above(vectors, 0.95))
     before = torch.get_float32_matmul_precision()

@@ -8,16 +8,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamclip.cleaning.duplicates.vectors.cosine_search import Neighbours
+from siamclip.cleaning.duplicates.vectors.cosine_search import NearPairs
 from siamclip.cleaning.duplicates.vectors.expansion import CROWD, expanded
 
 
-def near(*pairs: tuple[int, int, float]) -> Neighbours:
+def near(*pairs: tuple[int, int, float]) -> NearPairs:
     first, second, distance = (list(column) for column in zip(*pairs, strict=True)) if pairs else ([], [], [])
-    return Neighbours(np.array(first, np.int64), np.array(second, np.int64), np.array(distance, np.float32))
+    return NearPairs(np.array(first, np.int64), np.array(second, np.int64), np.array(distance, np.float32))
 
 
-def pairs_of(found: Neighbours) -> dict[tuple[int, int], float]:
+def pairs_of(found: NearPairs) -> dict[tuple[int, int], float]:
     keys = list(zip(found.first.tolist(), found.second.tolist(), strict=True))
     assert keys == sorted(set(keys)) and all(a < b for a, b in keys)
     return dict(zip(keys, found.distance.tolist(), strict=True))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from siamclip.cleaning.contracts import NO_LABEL
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.scan.scan import scan
+from siamclip.cleaning.scan.scan import scan_collection
 from siamclip.cleaning.scan.table.photos import open_photos
 from siamclip.data.image.preprocess import Preprocessing
 from siamclip.embedding.embedder import Embedder
@@ -41,7 +41,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunFolde
     (folder / "data" / "train" / "C").mkdir()
     (folder / "data" / "train" / "C" / "0.png").write_bytes(b"")
     run = RunFolder(folder / "run")
-    scan(folder / "data", run, scorers=[MEAN, KINDS], workers=1)
+    scan_collection(folder / "data", run, scorers=[MEAN, KINDS], workers=1)
     return folder / "data", run
 
 
@@ -95,7 +95,7 @@ def test_columns_may_be_chosen(collection: tuple[Path, RunFolder]) -> None:
 def test_a_side_that_is_none_is_named(tmp_path: Path) -> None:
     photo(tmp_path / "data" / "train" / "A" / "1.png", 1)
     photo(tmp_path / "data" / "exam" / "A" / "2.png", 2)
-    scan(tmp_path / "data", tmp_path / "run", scorers=[], workers=1)
+    scan_collection(tmp_path / "data", tmp_path / "run", scorers=[], workers=1)
     with pytest.raises(UserError, match=r"needs folders train, val.*exam/A/2\.png lies in none"):
         open_photos(tmp_path / "run", layout="sides")
 
@@ -104,7 +104,7 @@ def test_an_archive_follows_with_absolute_paths(collection: tuple[Path, RunFolde
     data, archive = collection
     photo(tmp_path / "new" / "train" / "1.png", 100)
     photo(tmp_path / "new" / "added" / "2.png", 101)
-    scan(tmp_path / "new", tmp_path / "run", scorers=[MEAN], workers=1)
+    scan_collection(tmp_path / "new", tmp_path / "run", scorers=[MEAN], workers=1)
     table = open_photos(tmp_path / "run", archive=archive)
     assert table.paths == ["added/2.png", "train/1.png", *(f"{data.resolve().as_posix()}/{path}" for path in PATHS)]
     assert table.is_archived.tolist() == [False] * 2 + [True] * 7
@@ -112,7 +112,7 @@ def test_an_archive_follows_with_absolute_paths(collection: tuple[Path, RunFolde
     assert table.identities == ["Test", "added", "train"] and table.labels.tolist() == [1, 2, 0, 0, 0, 2, 2, 2, 2]
     np.testing.assert_array_equal(table.columns["mean"][2:], open_photos(archive).columns["mean"])
     with pytest.raises(UserError, match="its scan lacks mean"):
-        scan(tmp_path / "new", tmp_path / "other", scorers=[], workers=1)
+        scan_collection(tmp_path / "new", tmp_path / "other", scorers=[], workers=1)
         open_photos(tmp_path / "run", archive=tmp_path / "other")
     with pytest.raises(UserError, match="is the RUN itself"):
         open_photos(archive, archive=archive.path)
@@ -122,16 +122,16 @@ def test_a_photo_is_not_its_own_archive(tmp_path: Path) -> None:
     """The new folder lies in the archive's, or shares files with it: a photo must not be a copy of itself."""
     photo(tmp_path / "all" / "old" / "1.png", 1)
     photo(tmp_path / "all" / "new" / "2.png", 2)
-    scan(tmp_path / "all", tmp_path / "archive", scorers=[MEAN], workers=1)
+    scan_collection(tmp_path / "all", tmp_path / "archive", scorers=[MEAN], workers=1)
     photo(tmp_path / "all" / "new" / "2.png", 3)  # changed since: only its path tells
-    scan(tmp_path / "all" / "new", tmp_path / "run", scorers=[MEAN], workers=1)
+    scan_collection(tmp_path / "all" / "new", tmp_path / "run", scorers=[MEAN], workers=1)
     table = open_photos(tmp_path / "run", archive=tmp_path / "archive")
     assert [Path(path).name for path in table.paths] == ["2.png", "1.png"]
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "x.png").hardlink_to(tmp_path / "all" / "old" / "1.png")
     shutil.copy(tmp_path / "all" / "new" / "2.png", tmp_path / "linked" / "copy.png")
-    scan(tmp_path / "linked", tmp_path / "run2", scorers=[MEAN], workers=1)
-    scan(tmp_path / "all", tmp_path / "archive", scorers=[MEAN], workers=1)
+    scan_collection(tmp_path / "linked", tmp_path / "run2", scorers=[MEAN], workers=1)
+    scan_collection(tmp_path / "all", tmp_path / "archive", scorers=[MEAN], workers=1)
     table = open_photos(tmp_path / "run2", archive=tmp_path / "archive")
     assert [Path(path).name for path in table.paths] == ["copy.png", "x.png", "2.png"]
 
@@ -141,13 +141,13 @@ def test_embeddings_are_those_of_the_embedder(tmp_path: Path, embedder: Embedder
     for i in range(5):
         photo(data / f"{i}.png", i)
     (data / "broken.png").write_bytes(b"\x89PNG")
-    scan(data, run, scorers=[MEAN], workers=1)
+    scan_collection(data, run, scorers=[MEAN], workers=1)
     assert open_photos(run).embeddings is None
-    summary = scan(data, run, scorers=[MEAN], workers=1, embedder=embedder)
+    summary = scan_collection(data, run, scorers=[MEAN], workers=1, embedder=embedder)
     assert summary.read == 5  # the broken one has nothing to embed
     photo(data / "new.png", 9)
     (data / "0.png").rename(data / "moved.png")
-    assert scan(data, run, scorers=[MEAN], workers=1, embedder=embedder).read == 1
+    assert scan_collection(data, run, scorers=[MEAN], workers=1, embedder=embedder).read == 1
     table = open_photos(run)
     assert table.embedder == "small"
     readable = [i for i in range(len(table)) if table.paths[i] != "broken.png"]
@@ -155,7 +155,7 @@ def test_embeddings_are_those_of_the_embedder(tmp_path: Path, embedder: Embedder
     np.testing.assert_allclose(table.vectors()[readable], expected, atol=1e-6)
     assert np.isnan(table.vectors()).all(axis=1).tolist() == [path == "broken.png" for path in table.paths]
 
-    scan(data, run, scorers=[MEAN], workers=1)
+    scan_collection(data, run, scorers=[MEAN], workers=1)
     assert open_photos(run).embeddings is None  # the last scan had none
     assert len(open_photos(run, embedder="small").vectors()) == 7
     assert len(open_photos(run, embedder=embedder.fingerprint).vectors()) == 7
@@ -167,7 +167,7 @@ def test_a_photo_too_long_for_the_crop_is_counted(tmp_path: Path, embedder: Embe
     photo(tmp_path / "data" / "1.png", 1)
     photo(tmp_path / "data" / "long.png", 2, width=500, height=2)
     for read in (2, 0):
-        summary = scan(tmp_path / "data", tmp_path / "run", scorers=[MEAN], workers=1, embedder=embedder)
+        summary = scan_collection(tmp_path / "data", tmp_path / "run", scorers=[MEAN], workers=1, embedder=embedder)
         assert (summary.read, summary.not_embedded, summary.unreadable) == (read, 1, 0)
     table = open_photos(tmp_path / "run")
     assert table.readable.all() and np.isnan(table.vectors()).all(axis=1).tolist() == [False, True]
@@ -180,7 +180,7 @@ def test_a_real_embedder_gives_what_it_gives_for_the_files(tmp_path: Path, monke
     real = Embedder(create("ViT-B/32", "random"), None, "cpu", "fp32", batch_size=2)
     for i in range(3):
         photo(tmp_path / "data" / f"{i}.png", i)
-    scan(tmp_path / "data", tmp_path / "run", scorers=[MEAN], workers=1, embedder=real)
+    scan_collection(tmp_path / "data", tmp_path / "run", scorers=[MEAN], workers=1, embedder=real)
     table = open_photos(tmp_path / "run")
     assert table.embedder == "ViT-B/32"
     expected = real.embed([table.file(i) for i in range(3)])
