@@ -163,9 +163,9 @@ class TrainConfig(DataSettings, RuntimeSettings):
     # After training, blend pretrained and fine-tuned weights as validation likes best (WiSE-FT).
     wise_ft: bool = True
 
-    # The fixed distance at which the accuracy in the training log is stated. The one that validation prefers is
-    # stored in the checkpoint, and predict.py and evaluate.py use that one.
-    threshold: float = 0.5
+    # A fixed distance at which to state the accuracy in the training log, as val_accuracy. By default it is stated at
+    # the threshold that validation chooses after each epoch, which is also the one that checkpoints store.
+    threshold: float | None = None
 
     # Where history, curves, TensorBoard files and the effective settings go.
     log_dir: str = "logs"
@@ -246,6 +246,10 @@ class EvaluateConfig(RuntimeSettings):
     seed: int = 42
 
 
+# Of predict.py --checkpoint none: no data chose it, so look at the distances.
+UNCALIBRATED_THRESHOLD = 0.5
+
+
 @dataclass
 class PredictConfig(RuntimeSettings):
     # The first of two photos to compare ...
@@ -268,8 +272,8 @@ class PredictConfig(RuntimeSettings):
     model: str | None = None
     # ... and its weights, as in training.
     weights: str | None = None
-    # Largest distance at which two photos show the same vehicle; by default the checkpoint's own, and with
-    # --checkpoint none the fixed one of training.
+    # Largest distance at which two photos show the same vehicle; by default the checkpoint's own, and 0.5 with
+    # --checkpoint none.
     threshold: float | None = None
     # Probability below which an answer is called "near the threshold: look yourself". Where there is no
     # calibration (--checkpoint none), a distance within a tenth of the threshold is called so.

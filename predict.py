@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
-from config import PredictConfig, TrainConfig, load
+from config import UNCALIBRATED_THRESHOLD, PredictConfig, TrainConfig, load
 from siamclip.cli.setting_ranges import check
 from siamclip.data.image.decode import IMAGE_EXTENSIONS, decode, probe
 from siamclip.data.walk import photos_below
@@ -86,7 +86,7 @@ class ImageSimilarityPredictor:
     `checkpoint`: "newest" below `checkpoint_dir`, the name or folder of a run or of one of its checkpoints, or
     "none" for a pretrained `model` (by default ViT-B/32) with its published `weights`, a file of them, or
     "random". Two photos are the same at distances <= `threshold`: by default the one that validation chose for
-    the checkpoint, and TrainConfig.threshold without one. `embedding_cache` (None: off) is the folder that
+    the checkpoint, and UNCALIBRATED_THRESHOLD without one. `embedding_cache` (None: off) is the folder that
     remembers embeddings of searched photos by their content.
 
     Raises UserError for settings, checkpoints and weights that cannot be used. Not for several threads at once.
@@ -115,7 +115,7 @@ class ImageSimilarityPredictor:
             from siamclip.models.encoder import create
 
             if threshold is None:
-                self.judge = Judge(TrainConfig.threshold, "fixed, not chosen on any data", None, doubt_below)
+                self.judge = Judge(UNCALIBRATED_THRESHOLD, "fixed, not chosen on any data", None, doubt_below)
             else:
                 self.judge = Judge(threshold, "as given", None, doubt_below)
             run, encoder = None, create(model or TrainConfig.model, weights)

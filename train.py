@@ -300,7 +300,7 @@ class Training:
         config, progress = self.config, self.state.progress
         if self.accelerator.is_main_process:
             found = self._validate()
-            row = {"epoch": float(progress.epoch), **figures, **found.figures}
+            row = {"epoch": float(progress.epoch), **figures, **found.metrics}
             progress.history.append(row)
             self.console.print(epoch_line(row, config.num_epochs), highlight=False, soft_wrap=True)
             for warning in warnings(row, found.collapse):

@@ -62,6 +62,7 @@ def rows(script: str) -> list[tuple[str, str, str]]:
     """(option, default, meaning) of a script's own options; those it shares with train.py are listed there."""
     config_type = SCRIPTS[script]
     shared = {f.name: f.default for f in fields(config.TrainConfig)} if script != "train.py" else {}
+    shared.pop("threshold", None)  # that of predict.py is another one
     texts = comments(config_type)
     return [
         (f"`--{field.name}`", f"`{default(field.default)}`", texts[field.name].replace("|", "\\|"))

@@ -50,7 +50,7 @@ def test_defaults_are_the_baseline_recipe() -> None:
     assert config == TrainConfig() == load(TrainConfig, ["--recipe", "baseline"])
     # the published recipe
     assert (config.batch_size, config.num_epochs, config.learning_rate) == (32, 50, 1e-6)
-    assert (config.samples_per_class, config.margin, config.save_every, config.threshold) == (20, 0.5, 5, 0.5)
+    assert (config.samples_per_class, config.margin, config.save_every, config.threshold) == (20, 0.5, 5, None)
     assert (config.data_dir, config.model, config.positive_ratio) == ("output1", "ViT-B/32", 0.5)
 
 

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from siamclip.data.pairs import Pairs, fixed_pairs
 from siamclip.metrics.calibration import calibration_from_dict
-from siamclip.training.validation import decision, validate
+from siamclip.training.validation import threshold_and_calibration, validate
 
 
 def vehicles(noise: float, identities: int = 20, photos: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -38,16 +38,32 @@ def test_figures_equal_a_naive_loop(ratio: float) -> None:
         scores.append(-distance)
         weights.append(weight)
     assert total == pytest.approx(len(pairs))
-    assert found.figures["val_loss"] == pytest.approx(loss / total, rel=1e-5)
-    assert found.figures["val_accuracy"] == pytest.approx(correct / total, rel=1e-5)
-    assert found.figures["val_auc"] == pytest.approx(roc_auc_score(pairs.same, scores, sample_weight=weights), abs=1e-5)
+    assert found.metrics["val_loss"] == pytest.approx(loss / total, rel=1e-5)
+    assert found.metrics["val_accuracy"] == pytest.approx(correct / total, rel=1e-5)
+    assert found.metrics["val_auc"] == pytest.approx(roc_auc_score(pairs.same, scores, sample_weight=weights), abs=1e-5)
     np.testing.assert_allclose(found.distances, -np.array(scores), atol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.1])
+def test_accuracy_is_that_at_the_threshold_with_the_best_f1(ratio: float) -> None:
+    embeddings, labels = vehicles(1.0)
+    pairs = fixed_pairs(labels, 20, 0.5, 0)
+    found = validate(embeddings, pairs, 0.9, 0.1, None, ratio, 0)
+    assert "val_accuracy" not in found.metrics  # that column is the one of a fixed distance
+    threshold = found.metrics["val_threshold"]
+    assert threshold == threshold_and_calibration(found.distances, found.same, ratio)["threshold"]["value"]
+    right = (found.distances <= threshold) == pairs.same
+    expected = ratio * right[pairs.same].mean() + (1 - ratio) * right[~pairs.same].mean()
+    assert found.metrics["val_accuracy_at_threshold"] == pytest.approx(expected)
+    fixed = validate(embeddings, pairs, 0.9, 0.1, threshold, ratio, 0)
+    assert fixed.metrics["val_accuracy"] == found.metrics["val_accuracy_at_threshold"]
+    assert "val_threshold" not in fixed.metrics
 
 
 def test_vehicles_that_lie_apart_are_told_apart() -> None:
     embeddings, labels = vehicles(0.05)
     found = validate(embeddings, fixed_pairs(labels, 20, 0.5, 0), 0.5, 0.0, 0.5, 0.5, 0)
-    assert (found.figures["val_auc"], found.figures["val_eer"]) == (1.0, 0.0)
+    assert (found.metrics["val_auc"], found.metrics["val_eer"]) == (1.0, 0.0)
     assert not found.collapse.collapsed
 
 
@@ -56,9 +72,9 @@ def test_one_point_for_everything_is_a_collapse() -> None:
     pairs = fixed_pairs(np.repeat(np.arange(10), 4), 10, 0.5, 0)
     found = validate(embeddings, pairs, 0.5, 0.0, 0.5, 0.5, 0)
     assert found.collapse.collapsed
-    assert found.figures["mean_cosine"] == pytest.approx(1.0)
-    assert found.figures["val_auc"] == pytest.approx(0.5)
-    assert found.figures["val_loss"] == pytest.approx(0.5 * 0.5**2)  # negatives alone, at distance 0
+    assert found.metrics["mean_cosine"] == pytest.approx(1.0)
+    assert found.metrics["val_auc"] == pytest.approx(0.5)
+    assert found.metrics["val_loss"] == pytest.approx(0.5 * 0.5**2)  # negatives alone, at distance 0
 
 
 def best_f1(distances: np.ndarray, same: np.ndarray, weights: np.ndarray) -> float:
@@ -76,7 +92,8 @@ def test_the_decision_has_the_best_f1_at_the_ratio_asked_for(ratio: float) -> No
     embeddings, labels = vehicles(1.0)
     pairs = fixed_pairs(labels, 20, 0.5, 0)
     found = validate(embeddings, pairs, 0.9, 0.0, 1.0, 0.5, 0)
-    stored = json.loads(json.dumps(decision(found.distances, found.same, ratio)))  # as a checkpoint keeps it
+    kept = threshold_and_calibration(found.distances, found.same, ratio)
+    stored = json.loads(json.dumps(kept))  # as a checkpoint keeps it
     assert stored["threshold"] | {"value": 0} == {"value": 0, "rule": "f1", "chosen_on": "validation"}
     threshold = stored["threshold"]["value"]
     weights = np.where(pairs.same, ratio / pairs.same.mean(), (1 - ratio) / (1 - pairs.same.mean()))
@@ -94,7 +111,8 @@ def test_rarer_positives_ask_for_a_stricter_threshold() -> None:
     embeddings, labels = vehicles(1.0)
     pairs = fixed_pairs(labels, 20, 0.5, 0)
     found = validate(embeddings, pairs, 0.9, 0.0, 1.0, 0.5, 0)
-    often, rarely = (decision(found.distances, found.same, ratio)["threshold"]["value"] for ratio in (0.9, 0.01))
+    kept = [threshold_and_calibration(found.distances, found.same, ratio) for ratio in (0.9, 0.01)]
+    often, rarely = (metadata["threshold"]["value"] for metadata in kept)
     assert rarely < often
 
 

@@ -13,7 +13,7 @@ from siamclip.errors import UserError
 from siamclip.models import checkpoint
 from siamclip.training.optimisation import wise_ft
 from siamclip.training.run.state import TrainingState, saved_metadata
-from siamclip.training.validation import Validation, decision
+from siamclip.training.validation import Validation, threshold_and_calibration
 
 
 class RunCheckpoints:
@@ -32,8 +32,8 @@ class RunCheckpoints:
         metadata = {
             **self._metadata(),
             "wise_ft_alpha": wise_ft_alpha,
-            "metrics": found.figures,
-            **decision(found.distances, found.same, positive_ratio),
+            "metrics": found.metrics,
+            **threshold_and_calibration(found.distances, found.same, positive_ratio),
         }
         checkpoint.save(self.folder / name, {"weights": self.state.encoder.tower.state_dict()}, metadata)
 
@@ -48,7 +48,7 @@ class RunCheckpoints:
             return float(metadata["wise_ft_alpha"])
         finetuned = checkpoint.read_tensors(folder, metadata, "weights")
         self.state.progress.epoch = metadata["epoch"]
-        alpha = wise_ft(tower, pretrained, finetuned, lambda: validate().figures["val_auc"])
+        alpha = wise_ft(tower, pretrained, finetuned, lambda: validate().metrics["val_auc"])
         self.save("best", validate(), positive_ratio, wise_ft_alpha=alpha)
         return alpha
 

@@ -86,12 +86,21 @@ def warnings(row: dict[str, float], collapse: Collapse) -> list[str]:
 
 
 def final_table(before: dict[str, float], metadata: dict[str, Any]) -> Table:
-    """Validation before training and of the best checkpoint, with its threshold."""
+    """Validation before training and of the best checkpoint, each at the threshold that its validation chose.
+
+    In a run with a fixed `threshold` accuracy is stated at that distance instead.
+    """
     after, alpha, epoch = metadata["metrics"], metadata["wise_ft_alpha"], metadata["epoch"]
     blend = "" if alpha is None else f", {alpha:.1f} fine-tuned + {1 - alpha:.1f} pretrained weights"
     unchanged = " (training did not improve on them)" if epoch == 0 or alpha == 0 else ""
+    rows = {"AUC": "val_auc", "EER": "val_eer"}
+    if "val_accuracy" in after:
+        rows[f"accuracy at distance {metadata['config']['threshold']:g}"] = "val_accuracy"
+    else:
+        rows["accuracy at the threshold"] = "val_accuracy_at_threshold"
     table = Table("validation", "pretrained", "best", title=f"best: epoch {epoch}{blend}{unchanged}")
-    for name in ("val_auc", "val_eer", "val_accuracy", "val_loss"):
-        table.add_row(name.removeprefix("val_"), f"{before[name]:.4f}", f"{after[name]:.4f}")
-    table.add_row("threshold", "", f"{metadata['threshold']['value']:.4f}")
+    for label, name in (rows | {"loss": "val_loss"}).items():
+        table.add_row(label, f"{before[name]:.4f}", f"{after[name]:.4f}")
+    chosen = f"{before['val_threshold']:.4f}" if "val_threshold" in before else ""
+    table.add_row("threshold (best F1)", chosen, f"{metadata['threshold']['value']:.4f}")
     return table
