@@ -88,8 +88,8 @@ def test_no_room_leads_back_to_itself() -> None:
     for importing, used in ARROWS:
         next_rooms[importing].add(used)
     circles = []
-    for start in next_rooms:
-        seen, todo = set(), list(next_rooms[start])
+    for start, direct in next_rooms.items():
+        seen, todo = set(), list(direct)
         while todo:
             room = todo.pop()
             if room == start:
