@@ -18,7 +18,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import load
 from config_augment import (
     DDPM_PRESETS,
     AugmentFolderSettings,
@@ -27,9 +26,8 @@ from config_augment import (
     AugmentTrainDdpmConfig,
 )
 from siamclip.augmentation.method_table import MODES
-from siamclip.cli.command_line import Command, chosen_command
+from siamclip.cli.command_line import Argument, Command, run_commands
 from siamclip.cli.progress_bars import Bars
-from siamclip.cli.setting_ranges import check
 from siamclip.errors import UserError, exit_on_user_error, settings_called
 
 if TYPE_CHECKING:
@@ -124,7 +122,7 @@ def originals(
 # -- fuse -------------------------------------------------------------------------------------------------------------
 
 
-def fuse(config: AugmentFuseConfig, flags: Sequence[str]) -> int:
+def fuse(config: AugmentFuseConfig) -> int:
     """Fuse photos that are alike in the noise space of a diffusion model."""
     from siamclip.augmentation.fusion.console import say_fused
     from siamclip.augmentation.output.folder import OutputFolder
@@ -275,7 +273,7 @@ def fused(
 # -- mix --------------------------------------------------------------------------------------------------------------
 
 
-def mix(config: AugmentMixConfig, flags: Sequence[str]) -> int:
+def mix(config: AugmentMixConfig) -> int:
     """Mix photos of a folder, or hide parts of them."""
     from siamclip.augmentation.console import say_left_out
     from siamclip.augmentation.mix.folder import choose_parents, content_hashes, make_folder_mixing, mix_folder
@@ -358,26 +356,14 @@ def methods() -> int:
 COMMANDS = {
     "fuse": Command(fuse, AugmentFuseConfig),
     "mix": Command(mix, AugmentMixConfig),
-    "train-ddpm": Command(train_ddpm, AugmentTrainDdpmConfig, "DATA"),
-    "methods": Command(methods, None),
+    "train-ddpm": Command(train_ddpm, AugmentTrainDdpmConfig, Argument("DATA", setting="data"), flags=True),
+    "methods": Command(methods),
 }
 
 
 def main(argv: Sequence[str]) -> int:
     """Exit code: 0, or 1 where something could not be done for some photos, which are listed."""
-    named = chosen_command(argv, COMMANDS, __doc__)
-    if named is None:
-        return 0
-    name, rest = named
-    command = COMMANDS[name]
-    if command.config_type is None:
-        return command.function()
-    if command.takes == "DATA" and rest and not rest[0].startswith("-"):
-        rest = ["--data", *rest]
-    title = " ".join(filter(None, ("python augment.py", name, command.takes)))
-    config: Any = load(command.config_type, rest, f"{title}: {command.function.__doc__}")
-    check(config)
-    return command.function(config, rest)
+    return run_commands("augment.py", COMMANDS, __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import load
 from config_clean import (
     CleanApplyConfig,
     CleanCalibrateConfig,
@@ -34,9 +33,8 @@ from config_clean import (
 )
 from siamclip.cleaning.method_table import METHODS, SCORERS
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cli.command_line import Command, chosen_command
+from siamclip.cli.command_line import Argument, Command, run_commands
 from siamclip.cli.progress_bars import Bars
-from siamclip.cli.setting_ranges import check
 from siamclip.errors import UserError, exit_on_user_error
 
 if TYPE_CHECKING:
@@ -351,39 +349,30 @@ def methods() -> int:
 # -- the command line -------------------------------------------------------------------------------------------------
 
 
+def existing_run(folder: str) -> RunFolder:
+    """Raises UserError for a mistyped folder, before anything is made in it."""
+    run = RunFolder(folder)
+    _ = run.root
+    return run
+
+
+DATA = Argument("DATA", setting="data")
+RUN = Argument("RUN", what="the folder of the run", example="clean_run", opens=existing_run)
 COMMANDS = {
-    "run": Command(run_all, CleanRunConfig, "DATA"),
-    "scan": Command(scan, CleanScanConfig, "DATA"),
-    "find": Command(find, CleanFindConfig, "RUN"),
-    "report": Command(report, CleanReportConfig, "RUN"),
-    "apply": Command(apply, CleanApplyConfig, "RUN"),
-    "undo": Command(undo, CleanUndoConfig, "RUN"),
-    "calibrate": Command(calibrate, CleanCalibrateConfig, "RUN"),
-    "methods": Command(methods, None),
+    "run": Command(run_all, CleanRunConfig, DATA),
+    "scan": Command(scan, CleanScanConfig, DATA),
+    "find": Command(find, CleanFindConfig, RUN),
+    "report": Command(report, CleanReportConfig, RUN),
+    "apply": Command(apply, CleanApplyConfig, RUN),
+    "undo": Command(undo, CleanUndoConfig, RUN),
+    "calibrate": Command(calibrate, CleanCalibrateConfig, RUN),
+    "methods": Command(methods),
 }
 
 
 def main(argv: Sequence[str]) -> int:
     """Exit code: 0, or 1 where something could not be done for some photos, which are listed."""
-    named = chosen_command(argv, COMMANDS, __doc__)
-    if named is None:
-        return 0
-    name, rest = named
-    command = COMMANDS[name]
-    if command.config_type is None:
-        return command.function()
-    place = rest.pop(0) if rest and not rest[0].startswith("-") else None
-    if command.takes == "DATA" and place is not None:
-        rest = ["--data", place, *rest]
-    config: Any = load(command.config_type, rest, f"python clean.py {name} {command.takes}: {command.function.__doc__}")
-    check(config)
-    if command.takes == "DATA":
-        return command.function(config)
-    if place is None:
-        raise UserError(f"{name}: give the folder of the run, as in: python clean.py {name} clean_run")
-    run = RunFolder(place)
-    _ = run.root  # a mistyped folder is refused before anything is made in it
-    return command.function(run, config)
+    return run_commands("clean.py", COMMANDS, __doc__, argv)
 
 
 if __name__ == "__main__":

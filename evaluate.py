@@ -23,7 +23,6 @@ import numpy as np
 from config import EvaluateConfig, load
 from dataset import plate_of
 from siamclip.cli.progress_bars import Bars
-from siamclip.cli.setting_ranges import check
 from siamclip.cli.yaml_settings import as_yaml
 from siamclip.data.collection import Collection, check_usable
 from siamclip.data.pairs import all_pairs
@@ -293,7 +292,6 @@ def shown(scored: ScoredPairs, decision: Decision, evaluated: Collection, positi
 
 def main() -> None:
     config = load(EvaluateConfig, description=__doc__)
-    check(config)
     from rich.console import Console
 
     reuse_large_buffers()

@@ -264,7 +264,6 @@ MODES = {"pair": ("img1", "img2"), "table": ("pairs", "out"), "search": ("query"
 @exit_on_user_error()
 def main(argv: Sequence[str] | None = None) -> None:
     config = load(PredictConfig, argv, "Do two photos show the same vehicle?")
-    check(config)
     for stream in (sys.stdout, sys.stderr):  # names may hold what the terminal's encoding, or none, can express
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8" if config.json else None, errors="backslashreplace")

@@ -11,13 +11,11 @@ import sys
 
 from config import TrainConfig, load
 from siamclip.cli.command_line import resumed
-from siamclip.cli.setting_ranges import check
 from siamclip.errors import UserError, exit_on_user_error, printable
 
 if __name__ == "__main__":  # --help and mistyped flags are answered before torch takes its seconds to load
     with exit_on_user_error():
         CONFIG = load(TrainConfig, description=__doc__)
-        check(CONFIG)
 
 import time
 from collections.abc import Callable, Sequence

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from siamclip.cli.setting_ranges import check
 from siamclip.cli.yaml_settings import read_yaml
 from siamclip.errors import UserError, suggestion
 
@@ -19,34 +20,66 @@ MAY_CHANGE_ON_RESUME = frozenset(
 
 
 @dataclass(frozen=True)
-class Command:
-    """One of a script's commands. `takes`: what stands after its name, "DATA" or "RUN", or "" for nothing.
+class Argument:
+    """What stands after a command's name without a flag of its own, such as the folder of a run.
 
-    A command without settings (`config_type` None) takes no flags either.
+    Either it may be left out and stands for the flag of `setting`, or it is required and the command's function gets
+    what `opens` makes of it, before the settings.
+    """
+
+    name: str  # as the usage line shows it: "RUN"
+    setting: str = ""
+    what: str = ""  # "the folder of the run"
+    example: str = ""
+    opens: Callable[[str], Any] = Path
+
+
+@dataclass(frozen=True)
+class Command:
+    """One of a script's commands: `function(config)`, and its exit code. Its docstring is the first line of --help.
+
+    Without settings (`config_type` None) it is called as `function()`. `flags`: it gets the flags as they were typed,
+    too, to tell what was given from what is a default.
     """
 
     function: Callable[..., int]
-    config_type: type | None
-    takes: str = ""
+    config_type: type | None = None
+    takes: Argument | None = None
+    flags: bool = False
 
 
-def chosen_command(
-    argv: Sequence[str], commands: Mapping[str, Command], overview: str | None
-) -> tuple[str, list[str]] | None:
-    """The command's name and what follows it; None where help was asked for, which is printed.
+def run_commands(script: str, commands: Mapping[str, Command], overview: str | None, argv: Sequence[str]) -> int:
+    """Run the command that `argv` names; returns its exit code. `overview` answers --help.
 
-    Raises UserError for a command that does not exist, and for flags of one that has none.
+    Raises UserError for a command that does not exist, and for what `parse` refuses.
     """
     name, *rest = argv or ["--help"]
     if name in ("-h", "--help"):
         print(overview)
-        return None
+        return 0
     if name not in commands:
-        hint = suggestion(name, commands, f"there are {', '.join(commands)}")
-        raise UserError(f"{name}: there is no such command; {hint}")
-    if commands[name].config_type is None and (wrong := [text for text in rest if text not in ("-h", "--help")]):
-        raise UserError(f"{name}: takes nothing, not {wrong[0]}")
-    return name, rest
+        raise UserError("", f"{name}: there is no such command", suggestion(name, commands, _listed(commands)))
+    command = commands[name]
+    if command.config_type is None:
+        if wrong := [text for text in rest if text not in ("-h", "--help")]:
+            raise UserError("", f"{name}: takes nothing, not {wrong[0]}")
+        return command.function()
+    takes = command.takes
+    given = rest.pop(0) if takes is not None and rest and not rest[0].startswith("-") else None
+    if takes is not None and takes.setting and given is not None:
+        rest = [f"--{takes.setting}", given, *rest]
+    usage = " ".join(filter(None, ("python", script, name, takes.name if takes else "")))
+    config: Any = parse(command.config_type, rest, f"{usage}: {command.function.__doc__}")
+    arguments = [config, rest] if command.flags else [config]
+    if takes is None or takes.setting:
+        return command.function(*arguments)
+    if given is None:
+        raise UserError("", f"{name}: give {takes.what}, as in: python {script} {name} {takes.example}")
+    return command.function(takes.opens(given), *arguments)
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    return f"there are {', '.join(names)}"
 
 
 def parse(
@@ -59,7 +92,7 @@ def parse(
     """The dataclass's own defaults, then `preset`, then the YAML file of ``--config``, then the flags.
 
     `preset` is given those of the settings `depends_on` that the YAML file or a flag sets. Exits with code 2 on a flag
-    that does not exist or does not parse; raises UserError on a bad YAML file.
+    that does not exist or does not parse; raises UserError on a bad YAML file and on a value outside its range.
     """
     import tyro
 
@@ -69,7 +102,7 @@ def parse(
     flags = {name: value for name in depends_on if (value := take_flag(arguments, name)[0])}
     decisive = {name: value for name, value in (from_yaml | flags).items() if name in depends_on}
     try:
-        return tyro.cli(
+        config = tyro.cli(
             config_type,
             args=arguments,
             default=config_type(**{**preset(**decisive), **from_yaml}),
@@ -78,6 +111,8 @@ def parse(
         )
     except SystemExit as stop:
         raise SystemExit(0 if stop.code in (0, None) else 2) from None
+    check(config)
+    return config
 
 
 def take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
