@@ -24,11 +24,11 @@ demo: .venv/.installed
 	$(BIN)/python -m demo --out $(DEMO)/more --vehicles 24 --cloned_plates 4 --seed 7
 	$(BIN)/python -m demo.dirty.build --source $(DEMO)/more --out $(DEMO)/dirty
 	$(BIN)/python clean.py run $(DEMO)/dirty/photos --out $(DEMO)/clean --checkpoint_dir $(DEMO)/checkpoints \
-	  --orientations --set phash.orientations=true laplacian.threshold=20 wrong_label.deviations=1.5 \
+	  --orientations --set phash.orientations=true laplacian.threshold=20 label_errors.deviations=1.5 \
 	  too_small.min_width=96 too_small.min_height=72
-	$(BIN)/python clean.py scan $(DEMO)/dirty/photos --out $(DEMO)/clean_strangers --embedder efficientnet-lite0
-	$(BIN)/python clean.py find $(DEMO)/clean_strangers --methods strangers
-	$(BIN)/python -m demo.dirty.score --dirty $(DEMO)/dirty --run $(DEMO)/clean $(DEMO)/clean_strangers
+	$(BIN)/python clean.py scan $(DEMO)/dirty/photos --out $(DEMO)/clean_outliers --embedder efficientnet-lite0
+	$(BIN)/python clean.py find $(DEMO)/clean_outliers --methods outliers
+	$(BIN)/python -m demo.dirty.score --dirty $(DEMO)/dirty --run $(DEMO)/clean $(DEMO)/clean_outliers
 	$(BIN)/python augment.py fuse --input_dir $(DEMO)/data/vehicles --output_dir $(DEMO)/fused \
 	  --checkpoint_dir $(DEMO)/checkpoints --max_pairs 12 --max_uses 1 --steps 25 --temp_yaml $(DEMO)/temp_fusion.yaml
 	@echo "The reports: $(DEMO)/report/report.html and $(DEMO)/clean/report.html; fused photos: $(DEMO)/fused/contact_sheet.png"

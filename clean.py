@@ -2,7 +2,7 @@
 
     python clean.py run DATA --out RUN     scan, find and report in one go
     python clean.py scan DATA --out RUN    read every file once; a second scan reads only what is new or changed
-    python clean.py find RUN               duplicates, bad quality, strangers, wrong labels, cloned plates, leaks
+    python clean.py find RUN               duplicates, bad quality, outliers, label errors, cloned plates, leaks
     python clean.py report RUN             RUN/report.html: look, and decide
     python clean.py apply RUN [--yes]      what is to be removed goes to a quarantine; without --yes it is only listed
     python clean.py undo RUN               brings everything back

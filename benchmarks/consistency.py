@@ -1,9 +1,9 @@
-"""Strangers, wrong labels and cloned plates that are planted in a collection: how many are found, how many are not.
+"""Outliers, label errors and cloned plates that are planted in a collection: how many are found, how many are not.
 
 python benchmarks/consistency.py demo_output/data/vehicles --embedder demo --embedder efficientnet-lite0
-python benchmarks/consistency.py PHOTOS --strangers OTHER_PHOTOS --embedder efficientnet-lite0
+python benchmarks/consistency.py PHOTOS --outliers OTHER_PHOTOS --embedder efficientnet-lite0
 
-Strangers: photos of OTHER_PHOTOS among those of PHOTOS, one in 40. Wrong labels: one photo in 20 in another folder.
+Outliers: photos of OTHER_PHOTOS among those of PHOTOS, one in 40. Label errors: one photo in 20 in another folder.
 Cloned plates: where there are folders PLATE and PLATE~2, their photos in one folder; otherwise two folders drawn at
 random as one, for a fifth of them. A plate's folder has as many photos with a second vehicle as without, so that its
 size tells nothing. Folders that the checkpoint was trained on ("seen") have figures of their own.
@@ -28,7 +28,7 @@ from siamclip.data.image.decode import IMAGE_EXTENSIONS
 from siamclip.errors import UserError, exit_on_user_error
 from siamclip.methods import load_target
 
-STRANGER_METHODS = ("knn", "kmeans", "dbscan")
+OUTLIER_METHODS = ("knn", "kmeans", "dbscan")
 SECOND_SHARES = ((4, 4), (5, 3), (6, 2), (7, 1))  # photos of the first and of the second vehicle
 
 
@@ -50,7 +50,7 @@ class Collection:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, help="one folder an identity")
-    parser.add_argument("--strangers", type=Path, help="photos of something else")
+    parser.add_argument("--outliers", "--strangers", type=Path, help="photos of something else")
     parser.add_argument("--embedder", action="append", help="a model or a checkpoint; may be repeated")
     parser.add_argument("--checkpoint_dir", type=Path, default=Path("demo_output/checkpoints"))
     parser.add_argument("--cache", type=Path, help="folder that keeps the embeddings between runs")
@@ -59,12 +59,12 @@ def main() -> None:
     for name in arguments.embedder or ["efficientnet-lite0"]:
         home = embedded(arguments.photos, name, arguments)
         print(f"\n{name}: {len(home.folders)} photos, {len(np.unique(home.folders))} folders")
-        if arguments.strangers:
-            others = embedded(arguments.strangers, name, arguments)
-            strangers(home, others.vectors, arguments.draws)
+        if arguments.outliers:
+            others = embedded(arguments.outliers, name, arguments)
+            outliers(home, others.vectors, arguments.draws)
         parts = ("seen", "unseen", "all") if home.seen else ("all",)
         for part in parts:
-            wrong_labels(home.part(part), part, arguments.draws)
+            label_errors(home.part(part), part, arguments.draws)
         for part in parts:
             cloned_plates(home.part(part), part, arguments.draws)
 
@@ -87,23 +87,23 @@ def embedded(root: Path, name: str, arguments: argparse.Namespace) -> Collection
     return Collection(vectors[good], folders, frozenset(seen))
 
 
-def strangers(home: Collection, others: np.ndarray, draws: int) -> None:
-    print(f"\nstrangers, one in 40\n{'method':14}{'precision':>11}{'recall':>9}{'flagged':>9}")
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in STRANGER_METHODS}
+def outliers(home: Collection, others: np.ndarray, draws: int) -> None:
+    print(f"\noutliers, one in 40\n{'method':14}{'precision':>11}{'recall':>9}{'flagged':>9}")
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in OUTLIER_METHODS}
     for rng in _draws(draws):
         number = max(5, len(home.vectors) // 40)
         planted = others[rng.choice(len(others), number, replace=False)]
         photos = photos_of(np.concatenate([home.vectors, planted]), np.append(home.folders, np.full(number, "planted")))
         wrong = np.arange(len(photos)) >= len(home.vectors)
-        for name in STRANGER_METHODS:
+        for name in OUTLIER_METHODS:
             found[name].append(_precision_recall(load_target(METHODS[name].target)(photos), wrong))
     for name, figures in found.items():
         precision, recall, flagged = _means(figures)
         print(f"{name:14}{precision:11.2f}{recall:9.2f}{flagged:9.1f}")
 
 
-def wrong_labels(collection: Collection, part: str, draws: int) -> None:
-    method = load_target(METHODS["wrong_label"].target)
+def label_errors(collection: Collection, part: str, draws: int) -> None:
+    method = load_target(METHODS["label_errors"].target)
     genuine = ~np.char.count(collection.folders, "~").astype(bool)
     vectors, true = collection.vectors[genuine], collection.folders[genuine]
     names, figures, right = np.unique(true), [], []
@@ -118,7 +118,7 @@ def wrong_labels(collection: Collection, part: str, draws: int) -> None:
     precision, recall, flagged = _means(figures)
     better = f"{np.mean(right):.2f}" if right else "-"
     print(
-        f"\nwrong labels, one photo in 20, {part} folders: precision {precision:.2f}, recall {recall:.2f}, "
+        f"\nlabel errors, one photo in 20, {part} folders: precision {precision:.2f}, recall {recall:.2f}, "
         f"{flagged:.1f} flagged, better label right {better}"
     )
 

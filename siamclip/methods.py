@@ -47,16 +47,21 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
     """Name -> row, in the order of the rows; a method is found by its aliases too.
 
     `example`: an assignment of a setting, shown where one has the wrong form. `groups`: further names that `chosen`
-    takes -> whether a row is meant.
+    takes -> whether a row is meant. `group_aliases`: names that groups had before -> their names.
     """
 
     def __init__(
-        self, rows: Iterable[Row], example: str = "", groups: Mapping[str, Callable[[Row], bool]] | None = None
+        self,
+        rows: Iterable[Row],
+        example: str = "",
+        groups: Mapping[str, Callable[[Row], bool]] | None = None,
+        group_aliases: Mapping[str, str] | None = None,
     ) -> None:
         self._rows = {row.name: row for row in rows}
         self._names = {alias: row.name for row in self._rows.values() for alias in (row.name, *row.aliases)}
         self.example = example
         self.groups = dict(groups or {})
+        self.group_aliases = dict(group_aliases or {})
 
     def __getitem__(self, name: str) -> Row:
         return self._rows[self._names[name]]
@@ -73,7 +78,8 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
         Raises UserError for `setting`, with the nearest name, or for none.
         """
         wanted: set[str] = set()
-        for name in (name for text in names for name in text.replace(",", " ").split()):
+        for given in (name for text in names for name in text.replace(",", " ").split()):
+            name = self.group_aliases.get(given, given)
             if name in self.groups:
                 wanted |= {row.name for row in self.values() if self.groups[name](row)}
             else:

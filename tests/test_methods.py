@@ -92,3 +92,9 @@ def test_a_method_is_found_by_the_name_that_it_had_before() -> None:
 def test_no_method_is_an_error() -> None:
     with pytest.raises(UserError, match="methods: names no method; there are example"):
         TABLE.chosen([" , "], "methods")
+
+
+def test_a_group_is_chosen_by_the_name_that_it_had_before() -> None:
+    rows = [Method("one", "unused:example", "nothing"), Method("two", "unused:example", "nothing")]
+    table = MethodTable(rows, groups={"first": lambda row: row.name == "one"}, group_aliases={"old_first": "first"})
+    assert table.chosen(["old_first"], "methods") == table.chosen(["first"], "methods") == rows[:1]

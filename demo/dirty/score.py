@@ -26,7 +26,7 @@ METHODS = {
     "tiny": ("too_small",),
     "extreme_aspect": ("aspect_ratio",),
     "stranger": ("kmeans", "knn"),
-    "wrong_label": ("wrong_label",),
+    "wrong_label": ("label_errors",),
     "cloned_plate": ("cloned_plate",),
 }
 

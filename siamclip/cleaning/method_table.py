@@ -39,7 +39,7 @@ class CleaningMethod(Method):
     requires: tuple[str, ...] = ()  # settings that have no default
 
 
-FAMILIES = ("integrity", "size", "sharpness", "exposure", "iqa", "duplicates", "strangers", "labels")
+FAMILIES = ("integrity", "size", "sharpness", "exposure", "iqa", "duplicates", "outliers", "labels")
 
 _QUALITY = "siamclip.cleaning.quality."
 _SHARPNESS = _QUALITY + "sharpness."
@@ -279,25 +279,24 @@ METHODS = MethodTable[CleaningMethod](
             _CONSISTENCY + "kmeans:kmeans",
             "small clusters, far from centroids",
             ("embedding",),
-            family="strangers",
+            family="outliers",
         ),
         CleaningMethod(
             "dbscan",
             _CONSISTENCY + "dbscan:dbscan",
             "noise between clusters",
             ("embedding",),
-            family="strangers",
+            family="outliers",
             default=False,
         ),
+        CleaningMethod("knn", _CONSISTENCY + "knn:knn", "photos without neighbours", ("embedding",), family="outliers"),
         CleaningMethod(
-            "knn", _CONSISTENCY + "knn:knn", "photos without neighbours", ("embedding",), family="strangers"
-        ),
-        CleaningMethod(
-            "wrong_label",
-            _CONSISTENCY + "wrong_label:wrong_label",
+            "label_errors",
+            _CONSISTENCY + "label_errors:label_errors",
             "photos nearer to another folder than to their own",
             ("embedding", "labels"),
             family="labels",
+            aliases=("wrong_label",),
         ),
         CleaningMethod(
             "cloned_plate",
@@ -313,4 +312,5 @@ METHODS = MethodTable[CleaningMethod](
         "default": lambda row: row.default,
         "all": lambda row: True,
     },
+    group_aliases={"strangers": "outliers"},
 )

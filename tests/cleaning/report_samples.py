@@ -71,7 +71,7 @@ class Tables:
 
 
 def every_kind(root: Path) -> Tables:
-    """A group of three with evidence of two methods, a label conflict, a clone, a wrong label, blur, a broken file."""
+    """A group of three with evidence of two methods, a label conflict, a clone, a label error, blur, a broken file."""
     tables = Tables(root)
     keeper, near, far = "京A/0.jpg", "京A/1.jpg", "京A/2.jpg"
     for method, distances in (("phash", (3.0, 5.0)), ("semantic", (0.12, 0.25))):
@@ -84,7 +84,7 @@ def every_kind(root: Path) -> Tables:
         tables.photo(other)
         tables.find(path, "label_conflict", 0.0, "the same photo twice", keep=True, group=1, related=other)
     tables.pair("exact", "京A/c.jpg", "B/c.jpg", 0.0)
-    tables.find("B/d.jpg", "wrong_label", 0.4, "nearer to 京A", keep=True, related=keeper)
+    tables.find("B/d.jpg", "label_errors", 0.4, "nearer to 京A", keep=True, related=keeper)
     for number in range(4):
         tables.find(f"clone/{number}.jpg", "cloned_plate", 0.7, "two vehicles", keep=True, group=10 + number // 2)
     for path in (far, "plain/blurred.jpg", NOT_UTF8):

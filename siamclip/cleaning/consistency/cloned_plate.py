@@ -3,7 +3,7 @@
 Each folder is split in two by Ward's agglomerative clustering. Photos of one vehicle from the front and from the rear
 part as well, and part neatly: the two groups are then tight, and the silhouette (Rousseeuw 1987) is high. Two vehicles
 each have all views, their groups are loose. So folders are ranked by how far apart the groups are, not by how neat
-the split is; and as a single odd photo is a stranger or a wrong label rather than a second vehicle, uneven groups
+the split is; and as a single odd photo is an outlier or a label error rather than a second vehicle, uneven groups
 count for less:
 
     score = (4 p (1 - p)) ** (1 / 4) * mean distance between the groups        p: share of the smaller group

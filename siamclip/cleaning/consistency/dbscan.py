@@ -1,4 +1,4 @@
-"""Strangers as the noise of DBSCAN: photos that are neither in a dense place nor beside one.
+"""Outliers as the noise of DBSCAN: photos that are neither in a dense place nor beside one.
 
 Ester, Kriegel, Sander and Xu, A density-based algorithm for discovering clusters in large spatial databases with
 noise, KDD 1996; noise as in `sklearn.cluster.DBSCAN`. That keeps every neighbourhood in memory. Noise alone needs two
@@ -13,8 +13,8 @@ import numpy as np
 from siamclip.cleaning.consistency.neighbours import Notes, nearest, nothing, require, usable_rows, vectors_of
 from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 
-# scikit-learn takes 5. Strangers of one kind have each other near: 10 was more precise on nine of twelve mixtures of
-# real collections, and found .80 of the strangers on average instead of .72.
+# scikit-learn takes 5. Outliers of one kind have each other near: 10 was more precise on nine of twelve mixtures of
+# real collections, and found .80 of the outliers on average instead of .72.
 _MIN_SAMPLES = 10
 
 

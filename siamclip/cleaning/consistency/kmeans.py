@@ -1,8 +1,8 @@
-"""Strangers by K-means: members of small clusters, and photos far from their centroid for their cluster's spread.
+"""Outliers by K-means: members of small clusters, and photos far from their centroid for their cluster's spread.
 
 K-means as in scikit-learn (Lloyd with k-means++, Arthur and Vassilvitskii, SODA 2007), on mini-batches (Sculley, WWW
 2010) where photos are many. Distances to a centroid are judged by their cluster's own median and median absolute
-deviation, which the strangers themselves do not move.
+deviation, which the outliers themselves do not move.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def kmeans(
 ) -> Findings:
     """Photos in small clusters, and photos `spread` robust deviations farther from their centroid than is usual there.
 
-    clusters: N ** (1 / 4) when not given, 5 for 600 photos and 32 for a million: of many clusters the strangers get one
-    of their own. On six mixtures of real collections, ImageNet's network, that found .61 of the strangers with a
+    clusters: N ** (1 / 4) when not given, 5 for 600 photos and 32 for a million: of many clusters the outliers get one
+    of their own. On six mixtures of real collections, ImageNet's network, that found .61 of the outliers with a
     precision of .54; sqrt(N / 2) clusters .13 with .20. small: share of the mean cluster size below which a cluster is
     small. Score: robust deviations from the usual distance to the centroid of the nearest cluster that is not small.
     Archived photos take part in the clusters and are not judged. Raises UserError for a setting out of range.

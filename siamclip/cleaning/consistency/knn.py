@@ -1,7 +1,7 @@
-"""Strangers by the distance to their k-th nearest neighbour.
+"""Outliers by the distance to their k-th nearest neighbour.
 
 Ramaswamy, Rastogi and Shim, Efficient algorithms for mining outliers from large data sets, SIGMOD 2000. A photo that
-belongs to the collection has others near it. Strangers that come in groups larger than `neighbours` have each other.
+belongs to the collection has others near it. Outliers that come in groups larger than `neighbours` have each other.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What stays and what goes, decided once for the findings and pairs of all methods together.
 
-    quality, strangers, labels ... say which photos they want removed
+    quality, outliers, labels ... say which photos they want removed
     copies are grouped around keepers, for which photos that nobody wants removed are preferred (duplicates/keepers.py)
     photos of an archive and of protected folders stay
     no identity falls below `min_per_class` different photos: the best of those that would go stay

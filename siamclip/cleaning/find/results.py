@@ -22,6 +22,7 @@ import numpy as np
 from siamclip.cleaning.contracts import CopyPairs, Findings, PhotoTable
 from siamclip.cleaning.duplicates.groups import not_duplicates as remembered
 from siamclip.cleaning.find.class_counts import ClassCounts, as_csv
+from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.file_table import read_table, shown_paths, write_table
 from siamclip.cli.yaml_settings import mapping_as_yaml
@@ -164,6 +165,8 @@ def read_notes(run: RunFolder) -> dict[str, Any]:
         notes: dict[str, Any] = json.loads(run.notes.read_bytes())
         if missing := [name for name in NOTES if name not in notes]:
             raise ValueError(f"it has no {missing[0]!r}")
+        for key in ("methods", "left_out"):
+            notes[key] = {_todays_name(name): value for name, value in notes[key].items()}
     return notes
 
 
@@ -172,6 +175,7 @@ def read_findings(run: RunFolder) -> dict[str, list[Any]]:
     with readable_results(run.findings):
         table = read_table(run.findings)
         columns = {name: table[name].to_pylist() for name in CSV_COLUMNS if name not in ("path", "related")}
+        columns["method"] = [_todays_name(name) for name in columns["method"]]
         return {"path": _bytes(table, "path"), "related": _bytes(table, "related"), **columns}
 
 
@@ -186,6 +190,11 @@ def read_pairs(run: RunFolder) -> dict[str, Any]:
             "distance": table["distance"].to_numpy(),
             "inliers": table["inliers"].to_numpy(),
         }
+
+
+def _todays_name(method: str) -> str:
+    """A run of an earlier version has the names that methods had then."""
+    return METHODS[method].name if method in METHODS else method
 
 
 def _paths(paths: Sequence[str]) -> tuple[pa.Array, pa.Array]:

@@ -21,7 +21,7 @@ from siamclip.methods import load_target
 
 # Families whose findings are for people to look at: what goes anyway would only stand in the way of the others, as a
 # black photo is far from everything.
-LOOKED_AT = ("strangers", "labels")
+LOOKED_AT = ("outliers", "labels")
 
 
 @dataclass
@@ -63,7 +63,7 @@ def run_methods(
     """Each method with its settings; `starts` is told its name.
 
     Before the first that looks for copies, `photos.preference` is set by what the methods so far want removed and by
-    the `protected` folders. Strangers and wrong labels are looked for among the photos that no method wants removed.
+    the `protected` folders. Outliers and label errors are looked for among the photos that no method wants removed.
 
     A method that the scan has nothing for is left out, with the reason, unless it is among those `named` one by one:
     then UserError.
@@ -71,7 +71,7 @@ def run_methods(
     found = Found()
     for method in methods:
         lacking = missing(method, photos, settings.get(method.name, {}))
-        if lacking and method.name in named:
+        if lacking and not {method.name, *method.aliases}.isdisjoint(named):
             raise UserError(f"--methods {method.name}: {lacking}")
         if lacking:
             found.left_out[method.name] = lacking

@@ -25,7 +25,7 @@ ROWS: list[tuple[int, str, str, bool, int]] = [
     (1, "phash", "a copy", False, 0),
     (1, "laplacian", "blurred", False, -1),
     (3, "exact", "a copy of a/1.jpg", False, 0),
-    (2, "wrong_label", "better with a", True, 0),
+    (2, "label_errors", "better with a", True, 0),
     (5, "unreadable", "permission denied", False, -1),
 ]
 

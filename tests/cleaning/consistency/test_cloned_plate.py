@@ -79,7 +79,7 @@ def test_two_tight_views_of_one_vehicle_rank_below_two_vehicles_seen_from_all_si
     assert silhouette_score(one, halves) > silhouette_score(two, halves)
 
 
-def test_one_odd_photo_is_a_wrong_label_and_not_a_second_vehicle() -> None:
+def test_one_odd_photo_is_a_label_error_and_not_a_second_vehicle() -> None:
     vectors, names, others = fleet()
     vectors[16] = others[0][0]
     assert len(cloned_plate(embedded(vectors, names), same_distance=0.8)) == 0

@@ -56,7 +56,7 @@ def methods(monkeypatch: pytest.MonkeyPatch) -> dict[str, CleaningMethod]:
     rows = {
         "spoils": CleaningMethod("spoils", "here:spoils_the_first", "", family="sharpness"),
         "pairs": CleaningMethod("pairs", "here:pairs_of_the_first_two", "", family="duplicates"),
-        "counts": CleaningMethod("counts", "here:counts_embeddings", "", ("embedding",), family="strangers"),
+        "counts": CleaningMethod("counts", "here:counts_embeddings", "", ("embedding",), family="outliers"),
     }
     original = load_target
     own = {row.target: globals()[row.target.split(":")[1]] for row in rows.values()}
@@ -102,8 +102,8 @@ def test_a_method_without_what_it_needs_is_left_out_with_the_reason_unless_it_is
 
 
 def test_labels_are_needed_where_they_are_said_to_be() -> None:
-    assert missing(METHODS["wrong_label"], some_photos(), {}) is None
-    assert missing(METHODS["wrong_label"], some_photos(labels=(NO_LABEL,) * NUMBER), {}) is not None
+    assert missing(METHODS["label_errors"], some_photos(), {}) is None
+    assert missing(METHODS["label_errors"], some_photos(labels=(NO_LABEL,) * NUMBER), {}) is not None
 
 
 @pytest.mark.parametrize(

@@ -134,14 +134,14 @@ def test_a_group_shows_its_keeper_and_the_evidence_of_every_method(page: Any) ->
     wait(page, "return document.querySelectorAll('details.pairs tr').length === 3")
 
 
-def test_clones_stand_side_by_side_and_a_wrong_label_beside_the_better_one(page: Any) -> None:
+def test_clones_stand_side_by_side_and_a_label_errors_beside_the_better_one(page: Any) -> None:
     go(page, "cloned_plate")
     sides = page.execute_script(
         "return [...document.querySelectorAll('.side')].map(s => [...s.querySelectorAll('.card')]"
         ".map(c => photos.path[c.dataset.photo]))"
     )
     assert sides == [["clone/0.jpg", "clone/1.jpg"], ["clone/2.jpg", "clone/3.jpg"]]
-    go(page, "wrong_label")
+    go(page, "label_errors")
     pair = page.execute_script(
         "return [...document.querySelectorAll('.versus .card')].map(c => photos.path[c.dataset.photo])"
     )

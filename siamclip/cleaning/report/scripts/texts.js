@@ -43,7 +43,7 @@ const TEXTS = {
     morePairs: "{n} more pairs are not listed; the button above covers them.",
     morePhotos: "{n} more photos", moreClasses: "{n} more classes are not listed.",
     family_integrity: "Files", family_size: "Size", family_sharpness: "Sharpness", family_exposure: "Exposure",
-    family_iqa: "Quality", family_duplicates: "Copies", family_strangers: "Strangers", family_labels: "Labels",
+    family_iqa: "Quality", family_duplicates: "Copies", family_outliers: "Outliers", family_labels: "Labels",
     family_: "Decisions",
   },
   zh: {
@@ -89,7 +89,7 @@ const TEXTS = {
     morePairs: "还有 {n} 对未列出;上方按钮对它们同样有效。",
     morePhotos: "还有 {n} 张", moreClasses: "还有 {n} 个类别未列出。",
     family_integrity: "文件", family_size: "尺寸", family_sharpness: "清晰度", family_exposure: "曝光",
-    family_iqa: "画质", family_duplicates: "重复", family_strangers: "异类", family_labels: "标签",
+    family_iqa: "画质", family_duplicates: "重复", family_outliers: "离群照片", family_labels: "标签",
     family_: "决定",
   },
 };
@@ -97,24 +97,24 @@ const TEXTS = {
 // Names of methods for people; a method that is not here is shown by its own name.
 const METHOD_NAMES = {
   en: {
-    duplicates: "Duplicates", label_conflict: "Label conflicts", wrong_label: "Wrong labels",
+    duplicates: "Duplicates", label_conflict: "Label conflicts", label_errors: "Label errors",
     cloned_plate: "Cloned plates", unreadable: "Unreadable", wrong_extension: "Wrong extension",
     too_small: "Too small", aspect_ratio: "Aspect ratio", object_area: "Object area", laplacian: "Blur (Laplacian)",
     fft_ratio: "Blur (FFT)", spectrum_entropy: "Blur (spectrum)", sobel: "Blur (Sobel)", canny: "Edges (Canny)",
     roberts: "Edges (Roberts)", prewitt: "Edges (Prewitt)", under_exposed: "Under-exposed",
-    over_exposed: "Over-exposed", intensity: "Dark or light", low_contrast: "Low contrast", low_entropy: "Little detail", kmeans: "Strangers (K-Means)",
-    dbscan: "Strangers (DBSCAN)", knn: "Strangers (k-NN)", iqa: "Quality (IQA)", animated: "Animated",
+    over_exposed: "Over-exposed", intensity: "Dark or light", low_contrast: "Low contrast", low_entropy: "Little detail", kmeans: "Outliers (K-Means)",
+    dbscan: "Outliers (DBSCAN)", knn: "Outliers (k-NN)", iqa: "Quality (IQA)", animated: "Animated",
     alpha: "Transparency", colour_space: "Colour space", orientation: "Orientation", leak: "Leaks between splits",
     exact: "Exact copies", pixels: "Same pixels", semantic: "Same content", phash: "pHash", ahash: "aHash",
     dhash: "dHash", whash: "wHash", phash16: "pHash 16x16", ahash16: "aHash 16x16", dhash16: "dHash 16x16", whash16: "wHash 16x16",
   },
   zh: {
-    duplicates: "重复照片", label_conflict: "标签冲突", wrong_label: "标签错误", cloned_plate: "疑似套牌",
+    duplicates: "重复照片", label_conflict: "标签冲突", label_errors: "标签错误", cloned_plate: "疑似套牌",
     unreadable: "无法读取", wrong_extension: "扩展名错误", too_small: "尺寸过小", aspect_ratio: "长宽比",
     object_area: "目标面积", laplacian: "模糊(Laplacian)", fft_ratio: "模糊(FFT)", spectrum_entropy: "模糊(频谱)",
     sobel: "模糊(Sobel)", canny: "边缘(Canny)", roberts: "边缘(Roberts)", prewitt: "边缘(Prewitt)",
     under_exposed: "曝光不足", over_exposed: "曝光过度", intensity: "过暗或过亮", low_contrast: "对比度低", low_entropy: "细节过少",
-    kmeans: "异类(K-Means)", dbscan: "异类(DBSCAN)", knn: "异类(k-NN)", iqa: "画质(IQA)", animated: "动图",
+    kmeans: "离群照片(K-Means)", dbscan: "离群照片(DBSCAN)", knn: "离群照片(k-NN)", iqa: "画质(IQA)", animated: "动图",
     alpha: "透明通道", colour_space: "色彩空间", orientation: "方向", leak: "数据集间泄漏",
     exact: "完全相同", pixels: "像素相同", semantic: "内容相同", phash: "pHash", ahash: "aHash",
     dhash: "dHash", whash: "wHash", phash16: "pHash 16x16", ahash16: "aHash 16x16", dhash16: "dHash 16x16", whash16: "wHash 16x16",

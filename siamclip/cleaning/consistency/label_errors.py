@@ -1,4 +1,4 @@
-"""Suspected wrong labels: photos far from their own folder and near another.
+"""Suspected label errors: photos far from their own folder and near another.
 
 A photo stands in its folder by two distances: to the medoid of the folder's other photos, and to the nearest of them,
 which is what a folder with views from all sides has for it. Another folder is judged by the same two. Their mean
@@ -25,7 +25,9 @@ _CANDIDATES = 16  # nearest photos, and nearest medoids, whose folders may be th
 _REFERENCES = 2000  # photos that a larger folder is represented by
 
 
-def wrong_label(photos: PhotoTable, *, deviations: float = 2.5, margin: float | None = None, seed: int = 0) -> Findings:
+def label_errors(
+    photos: PhotoTable, *, deviations: float = 2.5, margin: float | None = None, seed: int = 0
+) -> Findings:
     """Photos that are nearer to another folder than to their own by more than `margin`.
 
     Score: mean of the distances to the own folder's medoid and nearest photo, less the same for the other folders; in
@@ -34,15 +36,15 @@ def wrong_label(photos: PhotoTable, *, deviations: float = 2.5, margin: float | 
     better label. Archived photos and folders stand for their labels and are not judged. Raises UserError for a setting
     out of range.
     """
-    require(math.isfinite(deviations) and deviations > 0, "wrong_label", "deviations", deviations, "above 0")
-    require(margin is None or 0 <= margin <= 2, "wrong_label", "margin", margin, "from 0 to 2")
+    require(math.isfinite(deviations) and deviations > 0, "label_errors", "deviations", deviations, "above 0")
+    require(margin is None or 0 <= margin <= 2, "label_errors", "margin", margin, "from 0 to 2")
     folders = folders_of(photos)
     if len(folders.sizes) < 2:
-        return nothing("wrong_label", f"{len(folders.sizes)} folders with photos, at least 2 are needed")
+        return nothing("label_errors", f"{len(folders.sizes)} folders with photos, at least 2 are needed")
     own = _own(folders, seed)
     judged = np.isfinite(own.medoid)
     if not judged.any():
-        return nothing("wrong_label", "no folder has two photos")
+        return nothing("label_errors", "no folder has two photos")
     by_photo = nearest(folders.vectors, _CANDIDATES, np.arange(len(folders.rows)), seed)
     medoids = nearest(folders.vectors[own.medoids], min(_CANDIDATES, len(own.medoids)), folders.vectors, own=False)
     owner = np.append(folders.labels, -1)  # of position -1, nobody
@@ -60,7 +62,7 @@ def wrong_label(photos: PhotoTable, *, deviations: float = 2.5, margin: float | 
         for position in suspects.tolist()
     ]
     return findings(
-        "wrong_label",
+        "label_errors",
         folders.rows[suspects],
         score[suspects],
         [

@@ -20,25 +20,25 @@ from siamclip.errors import UserError
 from tests.cleaning.consistency.embedded import around, embedded, permuted, unit
 
 METHODS: list[Callable[..., Findings]] = [knn, dbscan, kmeans]
-STRANGERS = 4
+OUTLIERS = 4
 
 
-def crowd_and_strangers(seed: int = 0, number: int = 200) -> np.ndarray:
-    """Two crowds, and STRANGERS lone vectors at the end, far from both and from each other."""
+def crowd_and_outliers(seed: int = 0, number: int = 200) -> np.ndarray:
+    """Two crowds, and OUTLIERS lone vectors at the end, far from both and from each other."""
     rng = np.random.default_rng(seed)
     axes = np.eye(16)
     crowds = [around(axes[side], number // 2, 0.4, rng) for side in (0, 1)]
-    return np.vstack([*crowds, unit(axes[8 : 8 + STRANGERS])])
+    return np.vstack([*crowds, unit(axes[8 : 8 + OUTLIERS])])
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_lone_strangers_are_found_first_and_kept(method: Callable[..., Findings]) -> None:
-    vectors = crowd_and_strangers()
+def test_lone_outliers_are_found_first_and_kept(method: Callable[..., Findings]) -> None:
+    vectors = crowd_and_outliers()
     found = method(embedded(vectors))
-    assert set(found.rows[:STRANGERS].tolist()) == set(range(len(vectors) - STRANGERS, len(vectors)))
-    assert len(found) <= STRANGERS + 10
+    assert set(found.rows[:OUTLIERS].tolist()) == set(range(len(vectors) - OUTLIERS, len(vectors)))
+    assert len(found) <= OUTLIERS + 10
     assert found.flagged.all()
-    assert found.keep.all(), "strangers are shown, never removed by themselves"
+    assert found.keep.all(), "outliers are shown, never removed by themselves"
     assert (np.diff(found.score) <= 0).all(), "higher is more suspect, the worst first"
     assert found.notes["judged"] == len(vectors)
 
@@ -53,14 +53,14 @@ def test_tiny_collections_give_no_findings_or_an_honest_few(method: Callable[...
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("number", [3, 30])
-def test_equal_photos_are_no_strangers(method: Callable[..., Findings], number: int) -> None:
+def test_equal_photos_are_no_outliers(method: Callable[..., Findings], number: int) -> None:
     vectors = unit(np.tile(np.random.default_rng(0).normal(size=(1, 64)), (number, 1)))
     assert len(method(embedded(vectors))) == 0
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_unreadable_photos_take_no_part(method: Callable[..., Findings]) -> None:
-    vectors = crowd_and_strangers()
+    vectors = crowd_and_outliers()
     holes = np.full((30, vectors.shape[1]), np.nan, np.float32)
     found = method(embedded(np.vstack([vectors, holes])))
     assert (found.rows < len(vectors)).all()
@@ -70,7 +70,7 @@ def test_unreadable_photos_take_no_part(method: Callable[..., Findings]) -> None
 
 @pytest.mark.parametrize("method", METHODS)
 def test_archived_photos_are_not_judged(method: Callable[..., Findings]) -> None:
-    vectors = crowd_and_strangers()
+    vectors = crowd_and_outliers()
     archived = np.zeros(len(vectors), bool)
     archived[-2:] = archived[:150] = True
     found = method(embedded(vectors, archived=archived))
@@ -81,15 +81,15 @@ def test_archived_photos_are_not_judged(method: Callable[..., Findings]) -> None
 
 def test_knn_takes_archived_photos_as_neighbours() -> None:
     rng = np.random.default_rng(0)
-    vectors = np.vstack([crowd_and_strangers(), around(np.eye(16)[8], 12, 0.4, rng)])
+    vectors = np.vstack([crowd_and_outliers(), around(np.eye(16)[8], 12, 0.4, rng)])
     archived = np.arange(len(vectors)) >= len(vectors) - 12
-    lone = len(vectors) - 12 - STRANGERS
+    lone = len(vectors) - 12 - OUTLIERS
     assert lone not in knn(embedded(vectors, archived=archived)).rows
     assert lone in knn(embedded(vectors[:-12])).rows
 
 
 def test_knn_scores_are_scikit_learns_distances() -> None:
-    vectors = crowd_and_strangers(3)
+    vectors = crowd_and_outliers(3)
     distance, index = NearestNeighbors(n_neighbors=5).fit(vectors).kneighbors()
     found = knn(embedded(vectors), neighbours=5, threshold=0.0)
     assert sorted(found.rows) == list(range(len(vectors)))
@@ -104,7 +104,7 @@ def test_knn_scores_are_scikit_learns_distances() -> None:
 @pytest.mark.parametrize("eps", [0.2, 0.45, 0.6, 1.0, None])
 @pytest.mark.parametrize("min_samples", [2, 5, 10])
 def test_noise_is_that_of_scikit_learn(eps: float | None, min_samples: int) -> None:
-    vectors = crowd_and_strangers(4)
+    vectors = crowd_and_outliers(4)
     found = dbscan(embedded(vectors), eps=eps, min_samples=min_samples)
     reference = DBSCAN(eps=float(found.notes["eps"]), min_samples=min_samples).fit(vectors)
     assert sorted(found.rows) == np.flatnonzero(reference.labels_ == -1).tolist()
@@ -148,7 +148,7 @@ def test_kmeans_scores_are_deviations_from_the_usual_distance() -> None:
 def test_kmeans_learns_from_mini_batches_and_samples_where_photos_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kmeans_module, "_ALL_AT_ONCE", 100)
     monkeypatch.setattr(kmeans_module, "_FITTED_ON", 150)
-    vectors = crowd_and_strangers()
+    vectors = crowd_and_outliers()
     found = kmeans(embedded(vectors))
     assert {200, 201, 202, 203} <= set(found.rows.tolist())
     assert np.array_equal(found.rows, kmeans(embedded(vectors)).rows)
@@ -183,4 +183,4 @@ def test_the_order_of_the_files_changes_nothing(seed: int) -> None:
 )  # fmt: skip
 def test_a_setting_out_of_range_is_named(method: Callable[..., Findings], setting: str, value: float) -> None:
     with pytest.raises(UserError, match=rf"--set {method.__name__}\.{setting}=.*must be"):
-        method(embedded(crowd_and_strangers()), **{setting: value})
+        method(embedded(crowd_and_outliers()), **{setting: value})
