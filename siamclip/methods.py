@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
-import types
-import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from siamclip.cli.coercion import from_text
 from siamclip.errors import UserError, suggestion
 
 MethodSettings = dict[str, dict[str, Any]]  # method -> setting -> value
@@ -111,7 +109,10 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
                 hint = suggestion(key, parameters)
                 problem = f"{name} has no setting {key!r}" + (f"; {hint} {known}" if hint else f" {known}")
                 raise UserError(setting, problem, value=text)
-            given = _value(setting, text, value.strip(), parameters[key].annotation)
+            try:
+                given = from_text(value.strip(), parameters[key].annotation)
+            except ValueError as error:
+                raise UserError(setting, f"the value {error}", value=text) from None
             parsed.setdefault(self[name].name, {})[key] = given
         return parsed
 
@@ -153,46 +154,3 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return ",".join(value) or "none" if isinstance(value, tuple) else str(value)
-
-
-def _value(setting: str, assignment: str, text: str, annotation: Any) -> Any:
-    """The text in the type that the function declares."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        allowed = typing.get_args(annotation)
-    else:
-        allowed = (annotation,)
-    if type(None) in allowed and text.lower() in ("none", "null", ""):
-        return None
-    for kind in allowed:
-        if kind is bool and text.lower() in ("true", "false", "yes", "no"):
-            return text.lower() in ("true", "yes")
-        if kind in (int, float):
-            try:
-                return kind(text)
-            except ValueError:
-                continue
-        if typing.get_origin(kind) is tuple:
-            return tuple(_list(setting, assignment, text))
-        if typing.get_origin(kind) is typing.Literal and text in typing.get_args(kind):
-            return text
-        if kind is str:
-            return text
-    raise UserError(setting, f"the value must be {_described(allowed)}", value=assignment)
-
-
-def _list(setting: str, assignment: str, text: str) -> list[str]:
-    if text.startswith("["):
-        try:
-            return [str(item) for item in json.loads(text)]
-        except ValueError as error:
-            raise UserError(setting, f'is no JSON list, as ["a", "b"] is ({error})', value=assignment) from None
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _described(allowed: tuple[Any, ...]) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", type(None): "none"}
-    parts = []
-    for kind in allowed:
-        options = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
-        parts += list(map(str, options)) or [names.get(kind, str(kind))]
-    return " or ".join(parts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from siamclip.cli.flag_errors import flag_errors
 from siamclip.cli.setting_ranges import check
 from siamclip.cli.yaml_settings import read_yaml
 from siamclip.errors import UserError, suggestion
@@ -91,8 +92,8 @@ def parse(
 ) -> Settings:
     """The dataclass's own defaults, then `preset`, then the YAML file of ``--config``, then the flags.
 
-    `preset` is given those of the settings `depends_on` that the YAML file or a flag sets. Exits with code 2 on a flag
-    that does not exist or does not parse; raises UserError on a bad YAML file and on a value outside its range.
+    `preset` is given those of the settings `depends_on` that the YAML file or a flag sets. Raises UserError on a flag
+    that does not exist or does not parse, on a bad YAML file, and on a value outside its range.
     """
     import tyro
 
@@ -101,7 +102,7 @@ def parse(
     from_yaml = read_yaml(Path(yaml_path), config_type) if yaml_path else {}
     flags = {name: value for name in depends_on if (value := take_flag(arguments, name)[0])}
     decisive = {name: value for name, value in (from_yaml | flags).items() if name in depends_on}
-    try:
+    with flag_errors(config_type, arguments):
         config = tyro.cli(
             config_type,
             args=arguments,
@@ -109,8 +110,6 @@ def parse(
             description=f"{description or ''}\n\n--config FILE reads settings from a YAML file; flags win over it.",
             use_underscores=True,
         )
-    except SystemExit as stop:
-        raise SystemExit(0 if stop.code in (0, None) else 2) from None
     check(config)
     return config
 
@@ -120,7 +119,7 @@ def take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
     for i, argument in enumerate(argv):
         if argument == f"--{name}":
             if i + 1 == len(argv):
-                raise UserError(f"--{name}: a value is missing")
+                raise UserError(name, "a value is missing")
             return argv[i + 1], argv[:i] + argv[i + 2 :]
         if argument.startswith(f"--{name}="):
             return argument.split("=", 1)[1], argv[:i] + argv[i + 1 :]
@@ -136,6 +135,6 @@ def resumed(saved: Mapping[str, Any], given: Settings, argv: Sequence[str]) -> S
         name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
         name = name.removeprefix("no_") if name not in saved else name
         if argument.startswith("--") and name not in MAY_CHANGE_ON_RESUME:
-            raise UserError(f"--{name}: cannot change on --resume; leave it out, or start a new run")
+            raise UserError(name, "cannot change on `resume`", "leave it out, or start a new run")
     kept = {key: value for key, value in saved.items() if key not in MAY_CHANGE_ON_RESUME}
     return replace(given, **kept)  # type: ignore[type-var]

@@ -13,7 +13,7 @@ def check(config: object) -> None:
     for name, inside, expected in RANGES:
         value = getattr(config, name, None)
         if value is not None and not inside(value):
-            raise UserError(f"--{name} {value}: must be {expected}")
+            raise UserError(name, f"must be {expected}", value=value)
 
 
 RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (

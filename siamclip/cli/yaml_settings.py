@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import typing
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from siamclip.errors import UserError
+from siamclip.cli.coercion import coerced
+from siamclip.errors import UserError, suggestion
 
 
 def read_yaml(path: Path, config_type: type) -> dict[str, Any]:
@@ -19,50 +20,30 @@ def read_yaml(path: Path, config_type: type) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"--config {path}: cannot be read ({error.strerror}); check the path") from None
+        raise UserError("config", f"cannot be read ({error.strerror})", "check the path", path) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: is not valid YAML ({' '.join(str(error).split())})") from None
+        raise UserError("config", f"is not valid YAML ({' '.join(str(error).split())})", value=path) from None
     if not isinstance(content or {}, dict):
-        raise UserError(f"--config {path}: must hold lines of the form 'name: value'")
-    hints = get_type_hints(config_type)
+        raise UserError("config", "must hold lines of the form 'name: value'", value=path)
+    hints = typing.get_type_hints(config_type)
     settings = {}
     for key, value in (content or {}).items():
         if key not in hints:
-            close = difflib.get_close_matches(str(key), hints, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise UserError(f"--config {path}: there is no setting {key!r}{hint}")
-        settings[key] = _checked(path, key, value, hints[key])
+            raise UserError("config", f"there is no setting {key!r}", suggestion(str(key), hints), path)
+        try:
+            settings[key] = _in_its_type(value, hints[key])
+        except ValueError as error:
+            raise UserError("config", f"{key} {error}, not {value!r}", value=path) from None
     return settings
 
 
-def _checked(path: Path, key: str, value: Any, hint: Any) -> Any:
-    """The value in the field's own type: YAML 1.1 reads 1e-6 as text, and whole numbers do for floats."""
-    allowed = [t for t in getattr(hint, "__args__", (hint,)) if t is not Ellipsis]
-    if str(hint).startswith("typing.Literal"):
-        if value not in allowed:
-            raise UserError(f"--config {path}: {key} must be one of {', '.join(map(str, allowed))}, not {value!r}")
-        return value
-    if str(hint).startswith("tuple"):
-        if isinstance(value, dict) and all(isinstance(inner, dict) for inner in value.values()):
-            # two levels of names stand for the flag's texts: {laplacian: {threshold: 80}} is laplacian.threshold=80
-            return tuple(f"{a}.{b}={_flag_text(v)}" for a, inner in value.items() for b, v in inner.items())
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise UserError(f"--config {path}: {key} must be a list of names, not {value!r}")
-        return tuple(value)
-    if value is None and type(None) in allowed:
-        return None
-    for kind in (bool, int, float, str):
-        if kind not in allowed:
-            continue
-        if kind is float and not isinstance(value, bool):
-            try:
-                return float(value)
-            except (TypeError, ValueError):
-                continue
-        if type(value) is kind:
-            return value
-    names = " or ".join(t.__name__ for t in allowed if t is not type(None))
-    raise UserError(f"--config {path}: {key} must be {names}, not {value!r}")
+def _in_its_type(value: Any, annotation: Any) -> Any:
+    """The value as its field declares it. Raises ValueError ("must be ...")."""
+    two_levels = isinstance(value, dict) and all(isinstance(inner, dict) for inner in value.values())
+    if two_levels and typing.get_origin(annotation) is tuple:
+        # Two levels of names stand for the flag's texts: {laplacian: {threshold: 80}} is laplacian.threshold=80.
+        return tuple(f"{a}.{b}={_flag_text(v)}" for a, inner in value.items() for b, v in inner.items())
+    return coerced(value, annotation, none="null")
 
 
 def _flag_text(value: Any) -> str:
