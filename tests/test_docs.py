@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from config import load
+from demo.run.steps import Step, demo_steps
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -207,6 +208,14 @@ def test_every_command_can_be_run_as_it_stands(page: str, monkeypatch: pytest.Mo
             raise AssertionError(where) from error
 
 
+@pytest.mark.parametrize("step", demo_steps(ROOT / "demo_output_that_is_new"), ids=lambda step: step.name)
+def test_every_command_of_the_demo_can_be_run_as_it_stands(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    if step.arguments[0] == "-m":
+        check_module(step.arguments[1], list(step.arguments[2:]), monkeypatch)
+    else:
+        check_script(step.arguments[0], list(step.arguments[1:]), monkeypatch)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_flag_that_a_page_mentions_exists(page: str) -> None:
     settings = {name: set(kind.__dataclass_fields__) for name, kind in docs_script("option_table").SCRIPTS.items()}
@@ -223,15 +232,10 @@ def test_every_flag_that_a_page_mentions_exists(page: str) -> None:
 
 @pytest.mark.parametrize("page", ["docs/installation.md", "docs/installation.zh-CN.md"])
 def test_the_demo_without_make_is_the_one_of_the_makefile(page: str) -> None:
-    makefile = text("Makefile").replace("\\\n", " ")
-    for name, value in re.findall(r"^(DEMO|RUN) := (.*)$", makefile, flags=re.MULTILINE):
-        makefile = makefile.replace(f"$({name})", value)
-    recipe = makefile.split("\ndemo:")[1].split("\n\n")[0].replace("$(DEMO)", "demo_output")
-    lines = [line.strip().rstrip(";") for part in recipe.splitlines() for line in part.split("$(BIN)/python ")[1:]]
-    wanted = [sorted(shlex.split(re.split(r"\s*;", line)[0])) for line in lines if "--resume" not in line]
-    (block,) = (block for _, block in blocks(page) if "predict.py" in block)
-    found = [sorted(shlex.split(line.replace("\\", "/"))[1:]) for line in block.splitlines()]
-    assert found == wanted
+    recipe = text("Makefile").split("\ndemo:")[1].split("\n\n")[0].splitlines()[1:]
+    assert recipe == ["\t@$(BIN)/python -m demo.run --out $(DEMO)"]
+    assert "\nDEMO := demo_output\n" in text("Makefile")  # which is the default of --out
+    assert [block for _, block in blocks(page) if "demo" in block] == [".venv\\Scripts\\python -m demo.run\n"]
 
 
 # -- generated tables ---------------------------------------------------------------------------------------------
