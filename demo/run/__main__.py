@@ -25,6 +25,7 @@ from demo.run.steps import DemoFolder, Step, demo_steps
 from siamclip.errors import UserError, exit_on_user_error
 
 WIDTH = 120  # columns at most
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # no hangup on Windows
 
 
 @exit_on_user_error()
@@ -37,7 +38,9 @@ def main(arguments: list[str] | None = None) -> None:
     out = parser.parse_args(arguments).out
     if not Path("train.py").is_file():
         raise UserError("", "train.py is not in this folder: run the demo in the folder of the project")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for ending in _ENDINGS:  # the step that runs must end too, and has a session of its own
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(ending, lambda number, _: sys.exit(128 + number))
 
     console = Console(highlight=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH

@@ -92,7 +92,7 @@ def _of_evaluation(folder: DemoFolder) -> Shown:
     yield table
     share = interval(clones["figures"]["clones_judged_different"])
     yield _line(f"cloned plates: {clones['clones']:,} pairs, judged different: {share}")
-    yield from (_line(f"note: {text}") for text in metrics["warnings"])
+    yield from (_line(text) for text in metrics["warnings"])
 
 
 def _of_answers(folder: DemoFolder) -> Shown:
@@ -171,7 +171,7 @@ _SHOWN: dict[str, Callable[[DemoFolder], Shown]] = {
 
 
 def _line(text: str) -> Text:
-    return Text(text, no_wrap=True, overflow="ellipsis")
+    return Text(printable(text))
 
 
 def _plain(*columns: str) -> Table:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +21,6 @@ from rich.table import Column
 
 from demo.run.steps import Step
 from siamclip.errors import printable
-
-_GRACE = 10.0  # seconds that a step has to end by itself after Ctrl-C, which reaches it too
 
 
 @dataclass(frozen=True)
@@ -84,31 +82,34 @@ def run_step(step: Step, log: Path, console: Console, number: int = 1, total: in
 
 @contextmanager
 def _started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """The process, which does not outlive the block."""
-    process = subprocess.Popen(
+    """The process, which does not outlive the block, nor do its workers.
+
+    On POSIX it has a session of its own, so that an interruption is passed on once, to it and its workers alike.
+    """
+    with subprocess.Popen(
         [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        encoding="utf-8", errors="replace", env=environment(os.environ),
-    )  # fmt: skip
-    with process:  # waits for it at the end
+        encoding="utf-8", errors="replace", env=environment(os.environ), start_new_session=os.name == "posix",
+    ) as process:  # fmt: skip
         try:
             yield process
         except KeyboardInterrupt:
-            _let_it_end(process)
+            _send(process, signal.SIGINT)
+            try:
+                process.wait()  # it saves what it can
+            except KeyboardInterrupt:
+                _send(process, signal.SIGTERM)
             raise
         except BaseException:
-            process.terminate()
+            _send(process, signal.SIGTERM)
             raise
 
 
-def _let_it_end(process: subprocess.Popen[str]) -> None:
-    """Ctrl-C on a terminal reaches the step as well; where this process alone was interrupted, it is passed on."""
-    try:
-        process.wait(_GRACE)
-    except subprocess.TimeoutExpired:
-        if os.name == "posix":
-            process.send_signal(signal.SIGINT)
-        else:
-            process.terminate()
+def _send(process: subprocess.Popen[str], number: int) -> None:
+    if os.name == "posix":
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.killpg(process.pid, number)
+    elif number != signal.SIGINT:  # Ctrl-C reaches everything on a console of Windows by itself
+        process.terminate()
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
