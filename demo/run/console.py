@@ -71,12 +71,16 @@ def _of_training(folder: DemoFolder) -> Shown:
     best, alpha = trained.best, trained.best["wise_ft_alpha"]
     if alpha is not None:
         yield _line(f"WiSE-FT: {alpha:.1f} of the fine-tuned and {1 - alpha:.1f} of the pretrained weights")
+    before, after = trained.history[0], best["metrics"]
+    # stated at the threshold that validation chose, or in a run with a fixed one at that distance
+    accuracy = "accuracy" if "val_accuracy" in after else "accuracy_at_threshold"
+    chosen = f"{before['val_threshold']:.4f}" if "val_threshold" in before else ""
     table = _plain("validation", "AUC", "EER", "accuracy", "loss", "threshold")
     for name, metrics, threshold in (
-        ("pretrained", trained.history[0], ""),
-        (f"best, epoch {best['epoch']}", best["metrics"], f"{best['threshold']['value']:.4f}"),
+        ("pretrained", before, chosen),
+        (f"best, epoch {best['epoch']}", after, f"{best['threshold']['value']:.4f}"),
     ):
-        figures = (f"{metrics[f'val_{figure}']:.4f}" for figure in ("auc", "eer", "accuracy", "loss"))
+        figures = (f"{metrics[f'val_{figure}']:.4f}" for figure in ("auc", "eer", accuracy, "loss"))
         table.add_row(name, *figures, threshold)
     yield table
 

@@ -99,7 +99,7 @@ class DemoFolder:
     @property
     def clean_outliers(self) -> Path:
         """The cleaning run for outliers, with the pretrained network: training on vehicles forgets other things."""
-        return self.root / "clean_strangers"
+        return self.root / "clean_outliers"
 
     @property
     def fused(self) -> Path:
@@ -142,10 +142,10 @@ def demo_steps(out: Path) -> list[Step]:
         _step(
             "clean", "clean.py run", photos, "--out", folder.clean, "--checkpoint_dir", folder.checkpoints,
             "--orientations", "--set", "phash.orientations=true", "laplacian.threshold=20",
-            "wrong_label.deviations=1.5", "too_small.min_width=96", "too_small.min_height=72",
+            "label_errors.deviations=1.5", "too_small.min_width=96", "too_small.min_height=72",
         ),
         _step("scan", "clean.py scan", photos, "--out", folder.clean_outliers, "--embedder", "efficientnet-lite0"),
-        _step("outliers", "clean.py find", folder.clean_outliers, "--methods", "strangers"),
+        _step("outliers", "clean.py find", folder.clean_outliers, "--methods", "outliers"),
         _step("score", "-m demo.dirty.score", "--dirty", folder.dirty, "--run", folder.clean, folder.clean_outliers),
         _step(
             "fuse", "augment.py fuse", "--input_dir", vehicles, "--output_dir", folder.fused,

@@ -56,13 +56,19 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_training(folder: DemoFolder) -> None:
-    metrics = {"val_auc": 0.94361, "val_eer": 0.12671, "val_accuracy": 0.8651, "val_loss": 0.40971}
+    metrics = {"val_auc": 0.94361, "val_eer": 0.12671, "val_accuracy_at_threshold": 0.8651, "val_loss": 0.40971}
     best = {
         "split": {"train": TRAINED[:1], "val": TRAINED[1:2], "test": TRAINED[2:]}, "epoch": 7, "wise_ft_alpha": 0.9,
         "metrics": metrics, "threshold": {"value": 1.01082, "rule": "f1", "chosen_on": "validation"},
     }  # fmt: skip
     write_json(folder.run / "best" / "metadata.json", best)
-    first = {"val_auc": 0.76641, "val_eer": 0.30411, "val_accuracy": 0.5033, "val_loss": 0.35211}
+    first = {
+        "val_auc": 0.76641,
+        "val_eer": 0.30411,
+        "val_accuracy_at_threshold": 0.5033,
+        "val_loss": 0.35211,
+        "val_threshold": 0.95124,
+    }
     rest = {"mean_cosine": 0.55, "effective_rank": 98.6}
     trained = {"epoch": 1.0, "loss": 0.80551, "active_negatives": 0.41}
     table(folder.training_log / "history.csv", [
@@ -170,6 +176,7 @@ def test_the_output_fits_two_screens(
     assert len(lines) <= 78  # two more say where the results are
     assert max(map(cell_len, lines)) <= width
     for figure in (
+        "0.9512",
         "0.9436",
         "0.1267",
         "0.8651",
