@@ -1,4 +1,7 @@
-"""The embedded data set: vehicles with number plates, rendered, with ground truth."""
+"""The embedded data set: vehicles with number plates, rendered, with ground truth.
+
+Imports of siamclip what it needs; siamclip imports nothing of it.
+"""
 
 from __future__ import annotations
 

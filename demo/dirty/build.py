@@ -11,17 +11,18 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from demo.build import write_csv
-from demo.dirty.defects import COPIES, SPOILED, corrupt, jpeg, stranger
+from demo.dirty.defects import COPIES, SPOILED, corrupt, jpeg, outlier
 from siamclip.data.image.decode import decode
 from siamclip.errors import UserError, exit_on_user_error
 
 _FORMAT = 1
+_FORMER = {"stranger": "outlier", "wrong_label": "label_error"}  # what a collection of an earlier version calls them
 MANIFEST, GROUND_TRUTH, PHOTOS = "manifest.json", "ground_truth.csv", "photos"
 
 
@@ -33,8 +34,8 @@ class Counts:
     near_duplicate: int = 6
     label_conflict: int = 6
     spoiled: int = 8
-    stranger: int = 8
-    wrong_label: int = 8
+    outlier: int = 8
+    label_error: int = 8
     corrupt: int = 8
 
 
@@ -55,7 +56,9 @@ def plant(source: Path, out: Path, counts: Counts = Counts(), seed: int = 0) -> 
     """
     manifest = {"siamclip_dirty": asdict(counts), "seed": seed, "format": _FORMAT}
     if (out / MANIFEST).is_file():
-        if json.loads((out / MANIFEST).read_text("utf-8")) != manifest:
+        found = json.loads((out / MANIFEST).read_text("utf-8"))
+        counted = {_FORMER.get(defect, defect): count for defect, count in found.get("siamclip_dirty", {}).items()}
+        if {**found, "siamclip_dirty": counted} != manifest:
             raise UserError("out", "holds a dirty collection of other parameters", "choose another folder", out)
         return read(out)
     if out.exists() and any(out.iterdir()):
@@ -68,8 +71,10 @@ def plant(source: Path, out: Path, counts: Counts = Counts(), seed: int = 0) -> 
 
 
 def read(out: Path) -> list[Photo]:
+    """The ground truth of a collection, a row a photo."""
     with (out / GROUND_TRUTH).open(encoding="utf-8", newline="") as file:
-        return [Photo(**row) for row in csv.DictReader(file)]
+        rows = [Photo(**row) for row in csv.DictReader(file)]
+    return [replace(row, defect=_FORMER.get(row.defect, row.defect)) for row in rows]
 
 
 def _planted(source: Path, photos: Path, counts: Counts, generator: np.random.Generator) -> Iterator[Photo]:
@@ -98,10 +103,10 @@ def _planted(source: Path, photos: Path, counts: Counts, generator: np.random.Ge
             path = untouched.pop()
             (photos / path).write_bytes(jpeg(spoil(decode(photos / path), generator)))
             yield Photo(path, kind, "", "")
-    for number in range(counts.stranger):
+    for number in range(counts.outlier):
         path = str(Path(untouched[number]).with_name(f"other{number}.jpg").as_posix())
-        (photos / path).write_bytes(jpeg(stranger(generator)))
-        yield Photo(path, "stranger", "", "")
+        (photos / path).write_bytes(jpeg(outlier(generator)))
+        yield Photo(path, "outlier", "", "")
     for _ in range(counts.corrupt):
         path = untouched.pop()
         (photos / path).write_bytes(corrupt((photos / path).read_bytes(), generator))
@@ -138,12 +143,12 @@ def _mislabelled(photos: Path, untouched: list[str], counts: Counts, generator: 
         shutil.copyfile(photos / original, photos / path)
         yield Photo(path, "label_conflict", "", original)
         yield Photo(original, "label_conflict", "", path)
-    for number in range(counts.wrong_label):
+    for number in range(counts.label_error):
         original = untouched.pop()
         own = Path(original).parts[0]
         path = elsewhere(own, f"moved{number}.jpg")
         (photos / original).replace(photos / path)
-        yield Photo(path, "wrong_label", "", own)
+        yield Photo(path, "label_error", "", own)
 
 
 @exit_on_user_error()

@@ -116,7 +116,7 @@ SPOILED: dict[str, Edit] = {
 }
 
 
-def stranger(generator: np.random.Generator, side: int = 224) -> Pixels:
+def outlier(generator: np.random.Generator, side: int = 224) -> Pixels:
     """No vehicle: coloured discs, a striped wall, a sheet of text or a starry sky."""
     kind = generator.integers(4)
     canvas = np.full((side, side, 3), generator.integers(40, 220, 3), np.uint8)

@@ -25,8 +25,8 @@ METHODS = {
     "over_exposed": ("over_exposed",),
     "tiny": ("too_small",),
     "extreme_aspect": ("aspect_ratio",),
-    "stranger": ("kmeans", "knn"),
-    "wrong_label": ("label_errors",),
+    "outlier": ("kmeans", "knn"),
+    "label_error": ("label_errors",),
     "cloned_plate": ("cloned_plate",),
 }
 
@@ -81,7 +81,7 @@ def _score(defect: str, photos: Sequence[Photo], findings: Sequence[Finding]) ->
 
 
 def _of_copies(defect: str, photos: Sequence[Photo], findings: Sequence[Finding]) -> Score:
-    original = {photo.path: photo.source for photo in photos if photo.source and photo.defect != "wrong_label"}
+    original = {photo.path: photo.source for photo in photos if photo.source and photo.defect != "label_error"}
     planted = {frozenset((p.path, p.source)) for p in photos if p.defect == defect}
     related = [frozenset((finding.path, finding.related)) for finding in findings]
     pairs = set(related)

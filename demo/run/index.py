@@ -50,8 +50,9 @@ def write_index(folder: DemoFolder, steps: Sequence[Step]) -> None:
 
 
 def index_page(folder: DemoFolder, steps: Sequence[Step]) -> str:
-    """The page. The content security policy lets its style and its inlined images through, and nothing else: no
-    request leaves the page, and there is no script."""
+    """The page's HTML. There is no script; the content security policy lets its style and its inlined images through
+    and nothing else, so no request leaves it.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from demo.dirty.build import PHOTOS, Counts, Photo, plant, read
-from demo.dirty.defects import COPIES, SPOILED, jpeg, stranger
+from demo.dirty.defects import COPIES, SPOILED, jpeg, outlier
 from demo.dirty.score import Finding, scores
 from siamclip.data.image.decode import decode
 from siamclip.errors import ImageError, UserError
@@ -61,7 +63,7 @@ def test_defects_are_planted_as_often_as_they_should_be(dirty: tuple[Path, list[
         planted[row.defect] = planted.get(row.defect, 0) + 1
     assert planted.pop("") > 20
     assert planted == {
-        "cloned_plate": 8, "exact_copy": 2, "near_duplicate": 8, "label_conflict": 4, "stranger": 2, "wrong_label": 2,
+        "cloned_plate": 8, "exact_copy": 2, "near_duplicate": 8, "label_conflict": 4, "outlier": 2, "label_error": 2,
         "corrupt": 4, **dict.fromkeys(SPOILED, 2),
     }  # fmt: skip
 
@@ -74,7 +76,7 @@ def test_the_ground_truth_is_true(dirty: tuple[Path, list[Photo]]) -> None:
         elif row.defect == "label_conflict":
             assert (photos / row.path).read_bytes() == (photos / row.source).read_bytes()
             assert row.path.split("/")[0] != row.source.split("/")[0]
-        elif row.defect == "wrong_label":
+        elif row.defect == "label_error":
             assert row.path.split("/")[0] != row.source
         elif row.defect == "corrupt":
             with pytest.raises(ImageError):
@@ -92,6 +94,20 @@ def test_a_second_call_changes_nothing_and_other_parameters_are_refused(
     assert {path: path.stat().st_mtime_ns for path in photos.rglob("*")} == before
     with pytest.raises(UserError, match="other parameters"):
         plant(source, photos.parent, COUNTS, seed=1)
+
+
+def test_a_collection_of_an_earlier_version_is_taken_as_it_is(
+    source: Path, dirty: tuple[Path, list[Photo]], tmp_path: Path
+) -> None:
+    old = tmp_path / "dirty"
+    shutil.copytree(dirty[0].parent, old)
+    for name, (now, then) in itertools.product(
+        ("manifest.json", "ground_truth.csv"), (("outlier", "stranger"), ("label_error", "wrong_label"))
+    ):
+        text = (old / name).read_text("utf-8")
+        assert now in text
+        (old / name).write_text(text.replace(now, then), "utf-8")
+    assert plant(source, old, COUNTS) == dirty[1]
 
 
 def test_a_folder_with_something_else_and_a_small_source_are_refused(source: Path, tmp_path: Path) -> None:
@@ -116,9 +132,9 @@ def test_an_edit_gives_a_picture_and_leaves_its_input_alone(name: str) -> None:
     assert (rgb == before).all()
 
 
-def test_strangers_are_pictures() -> None:
+def test_outliers_are_pictures() -> None:
     generator = np.random.default_rng(0)
-    assert all(stranger(generator).shape == (224, 224, 3) for _ in range(12))
+    assert all(outlier(generator).shape == (224, 224, 3) for _ in range(12))
 
 
 def test_the_score_of_known_findings() -> None:
