@@ -1,4 +1,4 @@
-"""The call is accepted where it exists, and large buffers are then reused."""
+"""Memory: the call is accepted where it exists, and large buffers are then reused. Precision: what a CPU gains by."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from siamclip.device import bf16_gains
 
 PROGRAM = """
 import resource, sys
@@ -31,3 +34,9 @@ def test_large_buffers_are_not_mapped_anew() -> None:
         for mode in ("default", "reuse")
     }
     assert faults["reuse"] * 10 < faults["default"]
+
+
+def test_bf16_gains_follows_the_units_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for units, expected in (({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({"avx512": True}, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda units=units: units)
+        assert bf16_gains(torch.device("cpu")) is expected

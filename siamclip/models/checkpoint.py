@@ -2,7 +2,7 @@
 
     checkpoints/<run>/best/metadata.json              names the files that belong to it, with their size and hash
     checkpoints/<run>/best/weights-<hash>.safetensors
-    checkpoints/<run>/last/training-<hash>.safetensors    what --resume needs: the optimiser's state
+    checkpoints/<run>/last/training-<hash>.safetensors    what a run goes on with: the optimiser's state
 
 Tensor files get a name of their own and metadata.json is replaced last, in one step: whoever opens the folder at
 any moment finds the old checkpoint or the new one, whole. No pickle is ever written or read.
@@ -45,8 +45,9 @@ def save(folder: Path, parts: dict[str, dict[str, torch.Tensor]], metadata: dict
         write_atomically(folder / METADATA, text.encode("utf-8", "surrogatepass"))
     except OSError as error:
         raise UserError(
-            f"{folder}: the checkpoint cannot be saved ({error.strerror}); the one before it is whole. "
-            "Make room or choose another --checkpoint_dir, and go on with --resume"
+            "",
+            f"{folder}: the checkpoint cannot be saved ({error.strerror})",
+            "the one before it is whole. Make room or choose another `checkpoint_dir`, and go on with `resume`",
         ) from error
     current = {entry["name"] for entry in files.values()}
     for stale in folder.glob("*-*.safetensors"):
@@ -60,13 +61,12 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     try:
         metadata = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
     except FileNotFoundError:
-        raise UserError(
-            f"--checkpoint {folder}: holds no {METADATA}; give a run's folder or one of its checkpoints"
-        ) from None
+        remedy = "give a run's folder or one of its checkpoints"
+        raise UserError("checkpoint", f"holds no {METADATA}", remedy, folder) from None
     except (OSError, ValueError) as error:
-        raise UserError(f"--checkpoint {path}: cannot be read ({error}); use another checkpoint of the run") from None
+        raise UserError("checkpoint", f"cannot be read ({error})", "use another checkpoint of the run", path) from None
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise UserError(f"--checkpoint {path}: is not a checkpoint of format {FORMAT}; train again with this version")
+        raise UserError("checkpoint", f"is not a checkpoint of format {FORMAT}", "train again with this version", path)
     return metadata
 
 
@@ -77,21 +77,23 @@ def read_tensors(folder: Path, metadata: dict[str, Any], part: str) -> dict[str,
 
     entry = metadata.get("files", {}).get(part)
     if not isinstance(entry, dict) or not {"name", "bytes", "xxh3"} <= entry.keys():
-        raise UserError(f"--checkpoint {folder}: has no {part}; only 'last' can be resumed from")
+        raise UserError("checkpoint", f"has no {part}", "only 'last' can be resumed from", folder)
     path = folder / Path(entry["name"]).name  # never outside the folder, whatever the metadata says
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"--checkpoint {path}: cannot be read ({error.strerror}); use another checkpoint") from None
+        raise UserError("checkpoint", f"cannot be read ({error.strerror})", "use another checkpoint", path) from None
     if len(content) != entry["bytes"] or xxhash.xxh3_128_hexdigest(content) != entry["xxh3"]:
         raise UserError(
-            f"--checkpoint {path}: is damaged ({len(content):,} bytes, {entry['bytes']:,} expected, or changed since "
-            "it was written); copy it again or use another checkpoint of the run"
+            "checkpoint",
+            f"is damaged ({len(content):,} bytes, {entry['bytes']:,} expected, or changed since it was written)",
+            "copy it again or use another checkpoint of the run",
+            path,
         )
     try:
         return deserialise(content)
     except SafetensorError as error:
-        raise UserError(f"--checkpoint {path}: is not a weights file ({error}); use another checkpoint") from None
+        raise UserError("checkpoint", f"is not a weights file ({error})", "use another checkpoint", path) from None
 
 
 def load_encoder(folder: Path) -> tuple[SiameseEncoder, dict[str, Any]]:
@@ -123,8 +125,11 @@ def load_weights(encoder: SiameseEncoder, weights: dict[str, torch.Tensor], fold
     ]
     if wrong:
         raise UserError(
-            f"--checkpoint {folder}: its weights are not those of {encoder.spec.model}: {len(wrong)} tensors differ in "
-            f"name or shape, such as {min(wrong)!r}; it belongs to another architecture"
+            "checkpoint",
+            f"its weights are not those of {encoder.spec.model}: {len(wrong)} tensors differ in name or shape, such as "
+            f"{min(wrong)!r}",
+            "it belongs to another architecture",
+            folder,
         )
     encoder.tower.load_state_dict(weights)
 
@@ -137,21 +142,20 @@ def find(name: str, root: Path) -> Path:
     if name == "newest":
         found = sorted(root.glob(f"*/best/{METADATA}"), key=lambda path: path.stat().st_mtime)
         if not found:
-            raise UserError(
-                f"--checkpoint newest: there is none in {root}; train one with train.py, or give --checkpoint"
-            )
+            remedy = "train one with train.py, or give `checkpoint`"
+            raise UserError("checkpoint", f"there is none in {root}", remedy, "newest")
         return found[-1].parent
     for folder in (Path(name), Path(name) / "best", root / name, root / name / "best"):
         if (folder / METADATA).is_file():
             return folder
-    raise UserError(f"--checkpoint {name}: no checkpoint there (a folder with {METADATA}), nor in {root}")
+    raise UserError("checkpoint", f"no checkpoint there (a folder with {METADATA}), nor in {root}", value=name)
 
 
 def newest_run(root: Path) -> str:
     """The name of the run below `root` that was saved last. Raises UserError if there is none to go on with."""
     found = sorted(root.glob(f"*/last/{METADATA}"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise UserError(f"--resume: no run in {root} to go on with; leave the flag out")
+        raise UserError("resume", f"no run in {root} to go on with", "leave the flag out")
     return found[-1].parent.parent.name
 
 

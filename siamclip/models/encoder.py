@@ -1,4 +1,4 @@
-"""The two equal halves of the Siamese network: an image tower whose embeddings lie on the unit sphere.
+"""The encoder that both branches of the Siamese network share: an image tower, and its features scaled to unit length.
 
 Towers: every OpenAI CLIP (Radford et al. 2021, arXiv:2103.00020) and every other CLIP that open_clip knows,
 torchvision's ResNet50 (He et al. 2016), and EfficientNet-Lite0 (Tan & Le 2019), whose weights a package carries.
@@ -23,7 +23,7 @@ from siamclip.models.weights import read_state_dict
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """All that makes an encoder what it is, apart from its weights: what a checkpoint must agree with."""
+    """All that an encoder is but its weights: a checkpoint keeps it, and fits no encoder of another one."""
 
     model: str  # as the user names it
     architecture: str  # as the library that builds it names it
@@ -39,7 +39,7 @@ class EncoderSpec:
         """Raises UserError for an unknown, missing or ill-typed entry."""
         names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(values, dict) or values.keys() != names:
-            raise UserError(f"encoder metadata must have exactly the keys {sorted(names)}")
+            raise UserError("", f"encoder metadata must have exactly the keys {sorted(names)}")
         return cls(**values | {"preprocessing": Preprocessing.from_dict(values["preprocessing"])})
 
 
@@ -55,8 +55,8 @@ class SiameseEncoder(nn.Module):
         super().__init__()
         self.tower = tower
         self.spec = spec
-        self.compute_dtype: torch.dtype | None = None
-        self.frozen_modules: list[nn.Module] = []
+        self.compute_dtype: torch.dtype | None = None  # None: the weights' own
+        self.frozen_modules: list[nn.Module] = []  # see layers.freeze
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         if self.is_convolutional:
@@ -71,6 +71,7 @@ class SiameseEncoder(nn.Module):
 
     @property
     def is_convolutional(self) -> bool:
+        """Whether the tower is a convolutional network (ResNet, EfficientNet), which wants channels last."""
         return not self.spec.architecture.startswith("ViT")
 
     def train(self, mode: bool = True) -> SiameseEncoder:
@@ -112,12 +113,14 @@ def from_spec(spec: EncoderSpec) -> SiameseEncoder:
     _, activation = published_preprocessing(kind, architecture, tag)
     if (architecture, activation) != (spec.architecture, spec.activation):
         raise UserError(
+            "",
             f"checkpoint metadata: {spec.model} is {architecture} with {activation} here, but the checkpoint says "
-            f"{spec.architecture} with {spec.activation}; it belongs to another architecture"
+            f"{spec.architecture} with {spec.activation}",
+            "it belongs to another architecture",
         )
     tower, dimension = BUILDERS[kind](architecture, spec.preprocessing.size)
     if dimension != spec.dimension:
-        raise UserError(f"checkpoint metadata: {spec.model} has {dimension} dimensions, not {spec.dimension}")
+        raise UserError("", f"checkpoint metadata: {spec.model} has {dimension} dimensions, not {spec.dimension}")
     return _finished(tower, spec)
 
 
@@ -126,6 +129,3 @@ def _finished(tower: nn.Module, spec: EncoderSpec) -> SiameseEncoder:
     if encoder.is_convolutional:  # 1.6 to 2.8 times as fast as NCHW, measured with efficientnet-lite0 on a CPU
         encoder = encoder.to(memory_format=torch.channels_last)
     return encoder.eval()
-
-
-# -- layers, from the input to the output ---------------------------------------------------------------------

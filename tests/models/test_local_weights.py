@@ -98,7 +98,7 @@ def test_another_image_size_resizes_the_position_embedding(tmp_path: Path, small
 def test_weights_of_another_architecture_are_refused(tmp_path: Path, small_clip: None) -> None:
     path = as_safetensors(openai_clip(), tmp_path / "clip")
     for other in ("efficientnet-lite0", "resnet50", "ViT-B-32:laion2b_s34b_b79k"):
-        with pytest.raises(UserError, match=r"clip\.safetensors: does not fit this model.*give the --model"):
+        with pytest.raises(UserError, match=r"clip\.safetensors: does not fit this model.*give the model"):
             create(other, str(path))
 
 

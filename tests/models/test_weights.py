@@ -23,7 +23,7 @@ from siamclip.models import weights
 from siamclip.models.weights import from_hub, from_url, read_state_dict
 
 ROOT = Path(__file__).resolve().parents[2]
-WAYS_OUT = ("--weights FILE", "HF_HOME", "TORCH_HOME", "--model efficientnet-lite0")
+WAYS_OUT = ("weights FILE", "HF_HOME", "TORCH_HOME", "model efficientnet-lite0")
 
 
 def closed_port() -> int:
