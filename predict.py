@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from siamclip.data.walk import photos_below
 from siamclip.device import reuse_large_buffers
 from siamclip.errors import ImageError, UserError, exit_on_user_error, printable
 from siamclip.files.atomic import replacing
-from siamclip.prediction.decision import Comparison, Judge, judge_of_checkpoint
+from siamclip.prediction.decision import Comparison, DecisionRule
 from siamclip.prediction.formatting import (
     answer_fields,
     as_json,
@@ -47,18 +47,15 @@ from siamclip.prediction.formatting import (
 from siamclip.prediction.pair_table import PairTable
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from siamclip.embedding.embedder import Embedder
+    from siamclip.embedding.embedder import Embedder, Photo
     from siamclip.embedding.store import EmbeddingStore
     from siamclip.models.encoder import SiameseEncoder
 
-Photo: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
 LISTED = 20  # pairs of a CSV that are printed as well as written
 BLOCK = 1024  # photos between two saves of their embeddings, and rows of a CSV in memory at once
 
 
-class Decision(NamedTuple):
+class Prediction(NamedTuple):
     """A `Comparison` without its distance."""
 
     is_same: bool
@@ -115,16 +112,16 @@ class ImageSimilarityPredictor:
             from siamclip.models.encoder import create
 
             if threshold is None:
-                self.judge = Judge(UNCALIBRATED_THRESHOLD, "fixed, not chosen on any data", None, doubt_below)
+                self.rule = DecisionRule(UNCALIBRATED_THRESHOLD, "fixed, not chosen on any data", None, doubt_below)
             else:
-                self.judge = Judge(threshold, "as given", None, doubt_below)
+                self.rule = DecisionRule(threshold, "as given", None, doubt_below)
             run, encoder = None, create(model or TrainConfig.model, weights)
         else:
             if model is not None or weights is not None:
-                flag = "--weights" if model is None else "--model"
-                raise UserError(f"{flag}: a checkpoint brings its own; leave it out, or add --checkpoint none")
+                setting = "weights" if model is None else "model"
+                raise UserError(setting, "a checkpoint brings its own", "leave it out, or add `checkpoint` none")
             encoder, metadata = _load_checkpoint(name, Path(checkpoint_dir))
-            self.judge = judge_of_checkpoint(metadata, threshold, doubt_below)
+            self.rule = DecisionRule.from_checkpoint(metadata, threshold, doubt_below)
             run = metadata.get("run")
         self.embedder: Embedder = Embedder(encoder, run, device, precision, batch_size=batch_size, workers=num_workers)
         self._cache_folder = None if embedding_cache is None else Path(embedding_cache)
@@ -134,11 +131,11 @@ class ImageSimilarityPredictor:
     @overload
     def predict(self, image1: Photo, image2: Photo, return_distance: Literal[True] = True) -> Comparison: ...
     @overload
-    def predict(self, image1: Photo, image2: Photo, return_distance: Literal[False]) -> Decision: ...
-    def predict(self, image1: Photo, image2: Photo, return_distance: bool = True) -> Comparison | Decision:
+    def predict(self, image1: Photo, image2: Photo, return_distance: Literal[False]) -> Prediction: ...
+    def predict(self, image1: Photo, image2: Photo, return_distance: bool = True) -> Comparison | Prediction:
         """`(is_same, distance, confidence)`, or `(is_same, confidence)`. Raises ImageError for an unreadable photo."""
         comparison = self.predict_batch([(image1, image2)])[0]
-        return comparison if return_distance else Decision(comparison.is_same, comparison.confidence)
+        return comparison if return_distance else Prediction(comparison.is_same, comparison.confidence)
 
     def predict_batch(self, pairs: Iterable[tuple[Photo, Photo]]) -> list[Comparison]:
         """One `(is_same, distance, confidence)` a pair; photos with the same content are encoded once.
@@ -162,7 +159,7 @@ class ImageSimilarityPredictor:
         results: list[Comparison | ImageError] = []
         for i, distance in enumerate(distances.tolist()):
             failure = failures.get(2 * i) or failures.get(2 * i + 1)
-            results.append(failure or self.judge.compare(distance))
+            results.append(failure or self.rule.compare(distance))
         return results
 
     # -- one photo among many -------------------------------------------------------------------------------
@@ -211,8 +208,8 @@ class ImageSimilarityPredictor:
         nearest = heapq.nsmallest(top_k, distances())
         if not nearest:
             reason = next(iter(unreadable.values()), "there is none")
-            raise UserError(f"--folder: none of {len(candidates)} photos can be read (the first: {reason})")
-        return Search([SimilarPhoto(candidates[i], d, self.judge.probability_same(d)) for d, i in nearest], unreadable)
+            raise UserError("folder", f"none of {len(candidates)} photos can be read (the first: {reason})")
+        return Search([SimilarPhoto(candidates[i], d, self.rule.probability_same(d)) for d, i in nearest], unreadable)
 
     # -- embeddings -----------------------------------------------------------------------------------------
 
@@ -230,9 +227,9 @@ class ImageSimilarityPredictor:
 def _embed(
     embedder: Embedder, photos: Sequence[Photo], store: EmbeddingStore
 ) -> tuple[np.ndarray, dict[int, ImageError]]:
-    from siamclip.embedding.unique_photos import embed_distinct
+    from siamclip.embedding.unique_photos import embed_unique
 
-    return embed_distinct(embedder, photos, store)
+    return embed_unique(embedder, photos, store)
 
 
 def _load_checkpoint(name: str, root: Path) -> tuple[SiameseEncoder, dict[str, Any]]:
@@ -241,7 +238,8 @@ def _load_checkpoint(name: str, root: Path) -> tuple[SiameseEncoder, dict[str, A
     try:
         folder = find(name, root)
     except UserError as error:
-        raise UserError(f"{error}; or --checkpoint none for the pretrained model as it is") from None
+        remedy = "; ".join(filter(None, (error.remedy, "or `checkpoint` none for the pretrained model as it is")))
+        raise UserError(error.setting, error.problem, remedy, error.value) from None
     return load_encoder(folder)
 
 
@@ -250,9 +248,9 @@ def candidates_in(folder: Path) -> list[Path]:
     try:
         found = photos_below(folder)
     except OSError as error:
-        raise UserError(f"--folder {error.filename}: cannot be searched ({error.strerror})") from None
+        raise UserError("folder", f"cannot be searched ({error.strerror})", value=error.filename) from None
     if not found:
-        raise UserError(f"--folder {folder}: holds no photo ({', '.join(sorted(IMAGE_EXTENSIONS))})")
+        raise UserError("folder", f"holds no photo ({', '.join(sorted(IMAGE_EXTENSIONS))})", value=folder)
     return found
 
 
@@ -276,16 +274,17 @@ def chosen_mode(config: PredictConfig) -> str:
     begun = [mode for mode, flags in MODES.items() if any(getattr(config, flag) is not None for flag in flags)]
     if len(begun) != 1:
         raise UserError(
-            "give exactly one of: --img1 A --img2 B (two photos), --pairs IN.csv --out OUT.csv (many pairs), "
-            "--query A --folder F (the photos most like one)"
+            "",
+            "give exactly one of: `img1` A `img2` B (two photos), `pairs` IN.csv `out` OUT.csv (many pairs), "
+            "`query` A `folder` F (the photos most like one)",
         )
     mode = begun[0]
     for flag in MODES[mode]:
         if getattr(config, flag) is None:
-            raise UserError(f"--{flag}: is missing; give both --{' and --'.join(MODES[mode])}")
+            raise UserError(flag, "is missing", f"give both `{'` and `'.join(MODES[mode])}`")
     if config.figure is not None:
         if mode != "pair":
-            raise UserError("--figure: draws two photos; give it with --img1 and --img2")
+            raise UserError("figure", "draws two photos", "give it with `img1` and `img2`")
         _check_target("figure", Path(config.figure))
     return mode
 
@@ -301,17 +300,17 @@ def compare_two(config: PredictConfig) -> None:
     for image in (image1, image2):
         probe(image)  # an error now, not after seconds of loading a network
     predictor = open_predictor(config)
-    judge, model = predictor.judge, predictor.embedder.name
+    rule, model = predictor.rule, predictor.embedder.name
     comparison = predictor.predict(image1, image2)
     if config.json:
-        fields = answer_fields(judge, comparison) | basis_fields(judge, model)
+        fields = answer_fields(rule, comparison) | basis_fields(rule, model)
         print(as_json({"img1": image1, "img2": image2} | fields))
     else:
-        print(pair_lines(judge, comparison), basis_lines(judge, model), sep="\n")
+        print(pair_lines(rule, comparison), basis_lines(rule, model), sep="\n")
     if config.figure is not None:
         from siamclip.prediction.figure import comparison_figure
 
-        title = f"{judge.answer(comparison)}: distance {comparison.distance:.3f}, threshold {judge.threshold:.3f}"
+        title = f"{rule.answer(comparison)}: distance {comparison.distance:.3f}, threshold {rule.threshold:.3f}"
         names = (Path(image1).name, Path(image2).name)
         comparison_figure(decode(image1, 512), decode(image2, 512), title, Path(config.figure), names)
 
@@ -321,9 +320,9 @@ def answer_table(config: PredictConfig) -> None:
     table, out = PairTable(Path(str(config.pairs))), Path(str(config.out))
     _check_target("out", out)
     if out.exists() and out.samefile(table.path):
-        raise UserError(f"--out {out}: is the same file as --pairs; give another name")
+        raise UserError("out", "is the same file as `pairs`", "give another name", out)
     predictor = open_predictor(config)
-    judge, model = predictor.judge, predictor.embedder.name
+    rule, model = predictor.rule, predictor.embedder.name
     counts: Counter[str] = Counter()
     unanswered = dict.fromkeys(("answer", "is_same", "distance", "confidence", "error"))
     with replacing(out) as file, progress("pairs", table.total) as advance:
@@ -338,17 +337,17 @@ def answer_table(config: PredictConfig) -> None:
                 if isinstance(outcome, ImageError):
                     fields: dict[str, Any] = {"answer": None, "error": str(outcome)}
                 else:
-                    fields = answer_fields(judge, outcome)
+                    fields = answer_fields(rule, outcome)
                 counts[fields["answer"] or "unreadable"] += 1
                 writer.writerow(row | unanswered | fields)
                 if table.total <= LISTED and not config.json:
                     print(row_line(row, fields))
             advance(len(block))
     if config.json:
-        print(as_json({"pairs": table.total, "counts": counts, "out": str(out)} | basis_fields(judge, model)))
+        print(as_json({"pairs": table.total, "counts": counts, "out": str(out)} | basis_fields(rule, model)))
     else:
         print(f"{printable(str(out))}: " + ", ".join(f"{n} {what}" for what, n in counts.most_common()))
-        print(basis_lines(judge, model))
+        print(basis_lines(rule, model))
 
 
 def search_folder(config: PredictConfig) -> None:
@@ -356,32 +355,32 @@ def search_folder(config: PredictConfig) -> None:
     query, candidates = str(config.query), candidates_in(Path(str(config.folder)))
     probe(query)
     predictor = open_predictor(config)
-    judge, model = predictor.judge, predictor.embedder.name
+    rule, model = predictor.rule, predictor.embedder.name
     with progress("photos", len(candidates)) as advance:
         found = predictor.search(query, candidates, config.top_k, advance)
-    ranked = [(rank, photo.path, judge.compare(photo.distance)) for rank, photo in enumerate(found.nearest, 1)]
+    ranked = [(rank, photo.path, rule.compare(photo.distance)) for rank, photo in enumerate(found.nearest, 1)]
     if config.json:
-        nearest = [{"rank": n, "path": str(path)} | answer_fields(judge, comparison) for n, path, comparison in ranked]
+        nearest = [{"rank": n, "path": str(path)} | answer_fields(rule, comparison) for n, path, comparison in ranked]
         unreadable = [{"path": str(path), "reason": reason} for path, reason in found.unreadable.items()]
         content = {"query": query, "candidates": len(candidates), "nearest": nearest, "unreadable": unreadable}
-        print(as_json(content | basis_fields(judge, model)))
+        print(as_json(content | basis_fields(rule, model)))
         return
     print("rank  distance  confidence      answer              path")
     for rank, path, comparison in ranked:
-        cells = f"{percent(comparison.confidence):14}  {judge.answer(comparison):18}  {printable(str(path))}"
+        cells = f"{percent(comparison.confidence):14}  {rule.answer(comparison):18}  {printable(str(path))}"
         print(f"{rank:4}  {comparison.distance:8.4f}  {cells}")
-    print(basis_lines(judge, model))
+    print(basis_lines(rule, model))
     if found.unreadable:
         print(f"{len(found.unreadable)} of {len(candidates)} photos cannot be read:", file=sys.stderr)
         for path, reason in found.unreadable.items():
             print(f"  {printable(str(path))}: {printable(reason)}", file=sys.stderr)
 
 
-def _check_target(flag: str, path: Path) -> None:
+def _check_target(setting: str, path: Path) -> None:
     if path.is_dir():
-        raise UserError(f"--{flag} {path}: is a folder; give the name of a file")
+        raise UserError(setting, "is a folder", "give the name of a file", path)
     if not path.parent.is_dir():
-        raise UserError(f"--{flag} {path}: there is no folder {path.parent}; create it first")
+        raise UserError(setting, f"there is no folder {path.parent}", "create it first", path)
 
 
 if __name__ == "__main__":

@@ -72,14 +72,14 @@ def main() -> None:
 def embedded(root: Path, name: str, arguments: argparse.Namespace) -> Collection:
     from siamclip.embedding.embedder import open_embedder
     from siamclip.embedding.store import EmbeddingStore
-    from siamclip.embedding.unique_photos import embed_distinct
+    from siamclip.embedding.unique_photos import embed_unique
 
     files = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_EXTENSIONS)
     if not files:
         raise UserError(f"{root}: holds no photos")
     embedder, metadata = open_embedder(name, arguments.checkpoint_dir)
     store = EmbeddingStore(arguments.cache, embedder.fingerprint, embedder.dimension)
-    vectors, errors = embed_distinct(embedder, files, store)
+    vectors, errors = embed_unique(embedder, files, store)
     good = [i for i in range(len(files)) if i not in errors]
     folders = np.array([files[i].relative_to(root).parts[0] for i in good])
     trained_here = metadata is not None and Path(metadata["data_dir"]).resolve() == root.resolve()

@@ -168,10 +168,10 @@ def test_a_search_ranks_as_pairs_do(predictor: ImageSimilarityPredictor, photos:
     compared = predictor.predict_batch((photos / "3.jpg", file) for file in files)
     distances = {file: comparison.distance for file, comparison in zip(files, compared, strict=True)}
     assert [distance for _, distance, _ in found] == pytest.approx(sorted(distances.values())[:4], abs=1e-5)
-    assert found[0] == (photos / "3.jpg", 0.0, predictor.judge.probability_same(0.0))
+    assert found[0] == (photos / "3.jpg", 0.0, predictor.rule.probability_same(0.0))
     for path, distance, probability in found:
         assert distance == pytest.approx(distances[path], abs=1e-5)
-        assert probability == predictor.judge.probability_same(distance)
+        assert probability == predictor.rule.probability_same(distance)
 
 
 def test_a_search_gives_all_there_are_and_counts_the_unreadable(
@@ -215,7 +215,7 @@ def test_what_cannot_be_searched_is_refused(predictor: ImageSimilarityPredictor,
 
 def test_zero_shot_has_the_fixed_threshold_and_no_confidence(photos: Path) -> None:
     predictor = ImageSimilarityPredictor("none", "efficientnet-lite0", device="cpu", precision="fp32")
-    assert predictor.judge.threshold == 0.5
+    assert predictor.rule.threshold == 0.5
     is_same, distance, confidence = predictor.predict(photos / "0.jpg", photos / "1.jpg")
     assert is_same is (distance <= 0.5)
     assert math.isnan(confidence)
@@ -225,12 +225,12 @@ def test_zero_shot_has_the_fixed_threshold_and_no_confidence(photos: Path) -> No
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"threshold": 2.5}, r"--threshold 2\.5: must be in \[0, 2\]"),
-        ({"threshold": math.nan}, "--threshold nan"),
-        ({"batch_size": 0}, "--batch_size 0"),
-        ({"model": "resnet50"}, "--model: a checkpoint brings its own"),
-        ({"weights": "random"}, "--weights: a checkpoint brings its own"),
-        ({"checkpoint": "other"}, "--checkpoint other: .* or --checkpoint none"),
+        ({"threshold": 2.5}, r"threshold 2\.5: must be in \[0, 2\]"),
+        ({"threshold": math.nan}, "threshold nan"),
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"model": "resnet50"}, "model: a checkpoint brings its own"),
+        ({"weights": "random"}, "weights: a checkpoint brings its own"),
+        ({"checkpoint": "other"}, "checkpoint other: .* or checkpoint none"),
         ({"checkpoint": "none", "model": "ViT-B/33"}, "did you mean ViT-B/32"),
     ],
 )
@@ -240,7 +240,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], says: s
 
 
 def test_without_a_checkpoint_the_message_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"train one .* --checkpoint none"):
+    with pytest.raises(UserError, match=r"train one .* checkpoint none"):
         ImageSimilarityPredictor(checkpoint_dir=tmp_path)
 
 
@@ -342,8 +342,9 @@ USELESS_FIGURES = [{"query": "a", "folder": "b", "figure": "c.png"}, TWO | {"fig
 
 @pytest.mark.parametrize("settings", [{}, TWO | {"query": "a"}, *HALVES, *USELESS_FIGURES])
 def test_one_mode_must_be_given_whole(settings: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="--"):
+    with pytest.raises(UserError) as raised:
         chosen_mode(PredictConfig(**settings))
+    assert "--" in raised.value.told("--{}".format)  # which flags are at fault, or wanted
 
 
 # -- the script itself --------------------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(data: Path, tmp_path: Path) 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:  # the weights fit, the optimiser's state does not
         resource.setrlimit(resource.RLIMIT_FSIZE, (20 * 2**20, limits[1]))
-        with pytest.raises(UserError, match=r"last: the checkpoint cannot be saved \(File too large\).*--resume"):
+        with pytest.raises(UserError, match=r"last: the checkpoint cannot be saved \(File too large\).*resume"):
             train.train(replace(config, resume=True), ["--resume"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

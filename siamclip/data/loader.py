@@ -37,7 +37,7 @@ class PhotoLoader:
         self._load = load
         self._room = cache_bytes
         self._cache: dict[int, np.ndarray] = {}
-        self._pool = ThreadPoolExecutor(workers, "decode", initializer=_no_team_of_its_own)
+        self._pool = ThreadPoolExecutor(workers, "decode", initializer=_compute_in_one_thread)
 
     def __enter__(self) -> PhotoLoader:
         return self
@@ -74,9 +74,9 @@ class PhotoLoader:
         return photo
 
 
-def _no_team_of_its_own() -> None:
-    """Resizing is torch's; without this, each decoding thread would bring as many threads as there are cores, and
-    they would take turns with the network's."""
+def _compute_in_one_thread() -> None:
+    """Resizing is torch's, which starts as many threads as there are cores for each thread that calls it: with several
+    decoding threads they would crowd out the network's."""
     import torch
 
     torch.set_num_threads(1)  # of the calling thread; the others keep theirs

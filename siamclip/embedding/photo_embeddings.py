@@ -10,26 +10,26 @@ import numpy as np
 
 from siamclip.embedding.embedder import Embedder, open_embedder
 from siamclip.embedding.store import EmbeddingStore
-from siamclip.embedding.unique_photos import embed_distinct
-from siamclip.errors import UserError
+from siamclip.embedding.unique_photos import embed_unique
+from siamclip.errors import UserError, settings_called
 from siamclip.models.checkpoint import METADATA
 
 BLOCK = 512  # photos between two saves, and two steps of the bar
 
 
 def open_for_pairs(name: str, checkpoints: Path, weights: str | None, **settings: Any) -> Embedder:
-    """As `open_embedder`. Raises UserError in the words of --embedder; without a checkpoint, it names the ways out."""
-    try:
-        return open_embedder(name, checkpoints, weights, **settings)[0]
-    except UserError as error:
-        text = str(error).replace("--checkpoint ", "--embedder ", 1)
+    """As `open_embedder`, for a script that calls the name `embedder`. Raises UserError; where there is no checkpoint,
+    with the ways to get an embedder."""
+    with settings_called(checkpoint="embedder"):
         if name == "newest" and not any(checkpoints.glob(f"*/best/{METADATA}")):
-            text = (
-                f"--embedder newest: there is no checkpoint in --checkpoint_dir {checkpoints}; train one with "
-                "train.py, name the folder that holds one, or take a pretrained model as it is: --embedder resnet50, "
-                "ViT-B/32, efficientnet-lite0"
+            raise UserError(
+                "embedder",
+                f"there is no checkpoint in `checkpoint_dir` {checkpoints}",
+                "train one with train.py, name the folder that holds one, or take a pretrained model as it is: "
+                "`embedder` resnet50, ViT-B/32, efficientnet-lite0",
+                name,
             )
-        raise UserError(text) from None
+        return open_embedder(name, checkpoints, weights, **settings)[0]
 
 
 def embed_photos(
@@ -49,7 +49,7 @@ def embed_photos(
     unreadable: dict[str, str] = {}
     for start in range(0, len(paths), BLOCK):
         block = paths[start : start + BLOCK]
-        vectors[start : start + len(block)], errors = embed_distinct(embedder, [root / path for path in block], store)
+        vectors[start : start + len(block)], errors = embed_unique(embedder, [root / path for path in block], store)
         unreadable |= {block[i]: error.reason for i, error in sorted(errors.items())}
         advance(len(block))
     return vectors, unreadable

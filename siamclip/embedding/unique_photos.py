@@ -1,4 +1,4 @@
-"""Embed photos by their content: each distinct one once, and only those that a store does not know."""
+"""Embed photos by their content: each once however often it comes, and only those that a store does not know."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from siamclip.embedding.store import EmbeddingStore
 from siamclip.errors import ImageError
 
 
-def embed_distinct(
+def embed_unique(
     embedder: Embedder, photos: Sequence[Photo], store: EmbeddingStore
 ) -> tuple[np.ndarray, dict[int, ImageError]]:
     """float32 (N, dimension), and index -> error of the files that cannot be read, whose rows are NaN.
@@ -27,9 +27,9 @@ def embed_distinct(
     with ThreadPoolExecutor(embedder.workers) as pool:
         keys = list(pool.map(_content_key, photos))
     errors = {i: key for i, key in enumerate(keys) if isinstance(key, ImageError)}
-    distinct = {key: photo for key, photo in zip(keys, photos, strict=True) if isinstance(key, str)}
-    _, known = store.get(list(distinct))
-    new = [item for item, is_known in zip(distinct.items(), known, strict=True) if not is_known]
+    unique = {key: photo for key, photo in zip(keys, photos, strict=True) if isinstance(key, str)}
+    _, known = store.get(list(unique))
+    new = [item for item, is_known in zip(unique.items(), known, strict=True) if not is_known]
 
     in_memory = [(key, photo) for key, photo in new if not isinstance(photo, (str, os.PathLike))]
     store.add([key for key, _ in in_memory], embedder.embed([photo for _, photo in in_memory]))

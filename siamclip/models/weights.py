@@ -129,7 +129,7 @@ def unavailable(model: str, reason: str) -> UserError:
     return UserError(
         "",
         f"the weights of {model} cannot be had ({reason}). Three ways out: download them on a connected machine and "
-        "pass the file with `weights` FILE; copy that machine's hub cache and point HF_HOME (for open_clip's models) or "
-        "TORCH_HOME (for resnet50) at it; or use `model` efficientnet-lite0, whose weights are installed with the "
+        "pass the file with `weights` FILE; copy that machine's hub cache and point HF_HOME (for open_clip's models) "
+        "or TORCH_HOME (for resnet50) at it; or use `model` efficientnet-lite0, whose weights are installed with the "
         "requirements",
     )

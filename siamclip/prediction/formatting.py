@@ -9,32 +9,32 @@ from contextlib import contextmanager
 from typing import Any
 
 from siamclip.errors import printable
-from siamclip.prediction.decision import Comparison, Judge
+from siamclip.prediction.decision import Comparison, DecisionRule
 
 
-def answer_fields(judge: Judge, comparison: Comparison) -> dict[str, Any]:
+def answer_fields(rule: DecisionRule, comparison: Comparison) -> dict[str, Any]:
     """A comparison for JSON and CSV; None where there is no confidence, since neither of them knows nan."""
     confidence = None if math.isnan(comparison.confidence) else round(comparison.confidence, 6)
     return {
-        "answer": judge.answer(comparison),
+        "answer": rule.answer(comparison),
         "is_same": comparison.is_same,
         "distance": round(comparison.distance, 6),
         "confidence": confidence,
     }
 
 
-def basis_fields(judge: Judge, model: str) -> dict[str, Any]:
+def basis_fields(rule: DecisionRule, model: str) -> dict[str, Any]:
     """What answers rest on."""
-    calibrated = judge.calibration is not None
-    return {"threshold": judge.threshold, "threshold_origin": judge.origin, "calibrated": calibrated, "model": model}
+    calibrated = rule.calibration is not None
+    return {"threshold": rule.threshold, "threshold_origin": rule.origin, "calibrated": calibrated, "model": model}
 
 
-def basis_lines(judge: Judge, model: str) -> str:
-    return f"threshold   {judge.threshold:.4f} ({printable(judge.origin)})\nmodel       {printable(model)}"
+def basis_lines(rule: DecisionRule, model: str) -> str:
+    return f"threshold   {rule.threshold:.4f} ({printable(rule.origin)})\nmodel       {printable(model)}"
 
 
-def pair_lines(judge: Judge, comparison: Comparison) -> str:
-    answer = judge.answer(comparison)
+def pair_lines(rule: DecisionRule, comparison: Comparison) -> str:
+    answer = rule.answer(comparison)
     leaning = f": look yourself (rather {'the same' if comparison.is_same else 'different'})"
     return (
         f"answer      {answer}{leaning if answer == 'near the threshold' else ''}\n"

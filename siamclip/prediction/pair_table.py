@@ -28,18 +28,17 @@ class PairTable:
             self.columns = [name.strip() for name in next(csv.reader(io.StringIO(self._text), strict=True), [])]
             if missing := [name for name in PHOTO_COLUMNS if name not in self.columns]:
                 found = ", ".join(self.columns) or "no columns at all"
-                raise UserError(
-                    f"--pairs {path}: has no column {' and '.join(missing)} but {found}; its first line must name them"
-                )
+                problem = f"has no column {' and '.join(missing)} but {found}"
+                raise UserError("pairs", problem, "its first line must name them", path)
             self.total = sum(1 for _ in self.rows())
         except OSError as error:
-            raise UserError(f"--pairs {path}: cannot be read ({error.strerror}); check the path") from None
+            raise UserError("pairs", f"cannot be read ({error.strerror})", "check the path", path) from None
         except UnicodeDecodeError as error:
-            raise UserError(f"--pairs {path}: is not UTF-8 (byte {error.start}); save it as CSV UTF-8") from None
+            raise UserError("pairs", f"is not UTF-8 (byte {error.start})", "save it as CSV UTF-8", path) from None
         except csv.Error as error:
-            raise UserError(f"--pairs {path}: is not a valid CSV ({error})") from None
+            raise UserError("pairs", f"is not a valid CSV ({error})", value=path) from None
         if not self.total:
-            raise UserError(f"--pairs {path}: holds no pair below its first line")
+            raise UserError("pairs", "holds no pair below its first line", value=path)
 
     def rows(self) -> Iterator[dict[str, str]]:
         """Column -> cell; empty where a row is too short. Empty lines are left out."""

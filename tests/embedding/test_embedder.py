@@ -17,7 +17,7 @@ from siamclip.device import choose_device, device_precision
 from siamclip.embedding import embedder as embedder_module
 from siamclip.embedding.embedder import Embedder, choose_precision, open_embedder
 from siamclip.embedding.store import EmbeddingStore
-from siamclip.embedding.unique_photos import embed_distinct
+from siamclip.embedding.unique_photos import embed_unique
 from siamclip.errors import ImageError, UserError
 from siamclip.models.encoder import SiameseEncoder, create
 from tests.hostile import READABLE, UNREADABLE, encoded, smooth_rgb
@@ -163,9 +163,9 @@ def test_bf16_is_near_fp32(embedder: Embedder, pretrained: SiameseEncoder, files
 
 
 def test_settings_that_cannot_work_are_refused(pretrained: SiameseEncoder) -> None:
-    with pytest.raises(UserError, match="--device tpu9"):
+    with pytest.raises(UserError, match="device tpu9"):
         choose_device("tpu9")
-    with pytest.raises(UserError, match="--precision fp16"):
+    with pytest.raises(UserError, match="precision fp16"):
         choose_precision("fp16", torch.device("cpu"), pretrained)
     with pytest.raises(UserError, match="efficientnet-lite0"):
         open_embedder("efficientnet-lite", Path("checkpoints"))
@@ -185,10 +185,10 @@ def test_distinct_contents_are_encoded_once(embedder: Embedder, files: list[Path
     photos += [pixels, pixels.copy(), Image.fromarray(pixels), broken, broken]
     store = EmbeddingStore(None, embedder.fingerprint, embedder.dimension)
     try:
-        vectors, errors = embed_distinct(embedder, photos, store)
+        vectors, errors = embed_unique(embedder, photos, store)
         assert sum(encoded_photos) == 3
         encoded_photos.clear()
-        embed_distinct(embedder, photos, store)
+        embed_unique(embedder, photos, store)
         assert sum(encoded_photos) == 0
     finally:
         hook.remove()
@@ -209,5 +209,5 @@ def test_the_precision_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device_precision("auto", torch.device("cpu")) is None
     assert device_precision("auto", torch.device("cuda")) == torch.float16
     assert device_precision("bf16", torch.device("cpu")) == torch.bfloat16
-    with pytest.raises(UserError, match="--precision fp16: CPUs"):
+    with pytest.raises(UserError, match="precision fp16: CPUs"):
         device_precision("fp16", torch.device("cpu"))

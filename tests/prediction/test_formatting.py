@@ -6,11 +6,11 @@ import json
 import math
 
 from siamclip.metrics.calibration import Platt
-from siamclip.prediction.decision import Judge
+from siamclip.prediction.decision import DecisionRule
 from siamclip.prediction.formatting import answer_fields, as_json, basis_fields, basis_lines, pair_lines, percent
 
-CALIBRATED = Judge(0.4, "f1 on validation", Platt(20.0, -8.0), 0.75)
-FIXED = Judge(0.5, "fixed, not chosen on any data", None, 0.75)
+CALIBRATED = DecisionRule(0.4, "f1 on validation", Platt(20.0, -8.0), 0.75)
+FIXED = DecisionRule(0.5, "fixed, not chosen on any data", None, 0.75)
 
 
 def test_percent_never_claims_certainty() -> None:

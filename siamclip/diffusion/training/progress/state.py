@@ -98,5 +98,5 @@ def _reading(out: Path) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        reason = str(error).removeprefix("--checkpoint ").partition("; ")[0]
+        reason = str(error).removeprefix("checkpoint ").partition("; ")[0]
         raise UserError(f"--resume: what {out} saved is damaged ({reason}); start anew with another --out") from error
