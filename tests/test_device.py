@@ -9,7 +9,9 @@ import sys
 import pytest
 import torch
 
-from siamclip.device import bf16_gains
+from siamclip import device
+from siamclip.device import bf16_gains, device_precision
+from siamclip.errors import UserError
 
 PROGRAM = """
 import resource, sys
@@ -40,3 +42,16 @@ def test_bf16_gains_follows_the_units_of_the_cpu(monkeypatch: pytest.MonkeyPatch
     for units, expected in (({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({"avx512": True}, False)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda units=units: units)
         assert bf16_gains(torch.device("cpu")) is expected
+
+
+def test_the_precision_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "bf16_gains", lambda device: True)
+    assert device_precision("auto", torch.device("cpu")) == torch.bfloat16
+    assert device_precision("auto", torch.device("cuda")) == torch.bfloat16
+    assert device_precision("fp32", torch.device("cpu")) is None
+    monkeypatch.setattr(device, "bf16_gains", lambda device: False)
+    assert device_precision("auto", torch.device("cpu")) is None
+    assert device_precision("auto", torch.device("cuda")) == torch.float16
+    assert device_precision("bf16", torch.device("cpu")) == torch.bfloat16
+    with pytest.raises(UserError, match="precision fp16: CPUs"):
+        device_precision("fp16", torch.device("cpu"))

@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 
 from siamclip.data.image.decode import decode
-from siamclip.device import choose_device, device_precision
-from siamclip.embedding import embedder as embedder_module
+from siamclip.device import choose_device
 from siamclip.embedding.embedder import Embedder, choose_precision, open_embedder
 from siamclip.embedding.store import EmbeddingStore
 from siamclip.embedding.unique_photos import embed_unique
@@ -198,16 +197,3 @@ def test_distinct_contents_are_encoded_once(embedder: Embedder, files: list[Path
     for same in ((0, 1, 2, 3), (5, 6, 7)):
         assert all((vectors[same[0]] == vectors[i]).all() for i in same)
     np.testing.assert_allclose(vectors[[0, 4]], embedder.embed(files[:2]), atol=1e-5)
-
-
-def test_the_precision_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedder_module, "bf16_gains", lambda device: True)
-    assert device_precision("auto", torch.device("cpu")) == torch.bfloat16
-    assert device_precision("auto", torch.device("cuda")) == torch.bfloat16
-    assert device_precision("fp32", torch.device("cpu")) is None
-    monkeypatch.setattr(embedder_module, "bf16_gains", lambda device: False)
-    assert device_precision("auto", torch.device("cpu")) is None
-    assert device_precision("auto", torch.device("cuda")) == torch.float16
-    assert device_precision("bf16", torch.device("cpu")) == torch.bfloat16
-    with pytest.raises(UserError, match="precision fp16: CPUs"):
-        device_precision("fp16", torch.device("cpu"))
