@@ -18,9 +18,76 @@ from typing import Any, Literal, TypeVar
 
 from siamclip.cli import command_line
 
+# -- groups of settings that several scripts share --------------------------------------------------------------------
+# The scripts' dataclasses inherit them. --help lists the fields of the last base first, and a class's own last.
+
 
 @dataclass
-class DataSettings:
+class SeedSettings:
+    # One seed for whatever draws at random: split, pairs, photos' order, augmentation, initialisation, noise.
+    seed: int = 42
+
+
+@dataclass
+class DeviceSettings:
+    # "auto" takes the first GPU, or the CPU where there is none.
+    device: str = "auto"
+    # "auto" takes fp16 or bf16 where the device gains by it, else fp32.
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+
+
+@dataclass
+class CheckpointSettings:
+    # Where runs keep their checkpoints, and where "newest" looks for one.
+    checkpoint_dir: str = "checkpoints"
+
+
+@dataclass
+class DecodingSettings:
+    # Threads that decode photos.
+    num_workers: int = 4
+
+
+@dataclass
+class LoaderSettings(DecodingSettings):
+    # GiB of memory for photos that were decoded and resized once.
+    cache_gb: float = 2.0
+
+
+@dataclass
+class GeometrySettings:
+    # How a photo becomes a square: "squash" keeps all of a wide vehicle, "crop" is what CLIP was trained with.
+    geometry: Literal["squash", "pad", "crop"] = "squash"
+
+
+@dataclass
+class EmbeddingCacheSettings:
+    # Embeddings of folders and of tables of pairs are remembered here, by the photos' content (None: they are not).
+    embedding_cache: str | None = ".siamclip_cache"
+
+
+@dataclass
+class EmbedderSettings(CheckpointSettings, DeviceSettings):
+    # Whose embeddings say how alike two photos are: "newest" (the newest fine-tuned checkpoint), a checkpoint, or a
+    # pretrained model as it is: ViT-B/32, resnet50, efficientnet-lite0 ...
+    embedder: str = "newest"
+    # A local weights file for a pretrained model, as in training.
+    weights: str | None = None
+    # Photos encoded at once.
+    batch_size: int = 64
+
+
+@dataclass
+class SplitSettings(SeedSettings):
+    # Share of the identities (not of the photos) held out to choose the threshold. A hash of the name decides,
+    # so that adding identities never moves one from a side to another.
+    val_ratio: float = 0.15
+    # Share of the identities held out to report on.
+    test_ratio: float = 0.15
+
+
+@dataclass
+class DataFolders:
     # Folder of photos: one sub-folder an identity (a licence plate), nested as deep as you like below it.
     data_dir: str = "output1"
     # Three given folders instead of a split of data_dir; all three or none.
@@ -29,11 +96,10 @@ class DataSettings:
     val_dir: str | None = None
     # The third: it is only reported on.
     test_dir: str | None = None
-    # Share of the identities (not of the photos) held out to choose the threshold. A hash of the name decides,
-    # so that adding identities never moves one from a side to another.
-    val_ratio: float = 0.15
-    # Share of the identities held out to report on.
-    test_ratio: float = 0.15
+
+
+@dataclass
+class DataSettings(SplitSettings, DataFolders):
     # CSV or Parquet "path,group" of photos that are copies of each other, as clean.py writes it (groups.csv):
     # identities that share a group fall on one side. With a split of data_dir only.
     duplicate_groups: str | None = None
@@ -41,28 +107,23 @@ class DataSettings:
     val_pairs_per_class: int = 20
     # Share of pairs that show the same identity, in training, validation and test.
     positive_ratio: float = 0.5
-    # One seed for the split, the pairs, the augmentation and the initialisation.
-    seed: int = 42
 
 
 @dataclass
-class RuntimeSettings:
-    # "auto" takes the first GPU, or the CPU where there is none.
-    device: str = "auto"
-    # Threads that decode photos.
-    num_workers: int = 4
-    # "auto" takes fp16 or bf16 where the device gains by it, else fp32.
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    # Where runs keep their checkpoints.
-    checkpoint_dir: str = "checkpoints"
+class RuntimeSettings(CheckpointSettings, DecodingSettings, DeviceSettings):
+    """What train.py, evaluate.py and predict.py share."""
+
+
+# -- the scripts ------------------------------------------------------------------------------------------------------
 
 
 @dataclass
-class TrainConfig(DataSettings, RuntimeSettings):
+class TrainConfig(GeometrySettings, LoaderSettings, RuntimeSettings, DataSettings):
     # "baseline" leaves everything as it stands here; "strong" changes what RECIPES below says.
     recipe: Literal["baseline", "strong"] = "baseline"
 
     # -- model ----------------------------------------------------------------------------------------------
+
     # An OpenAI CLIP name (ViT-B/32, ViT-B/16, ViT-L/14, RN50, ...), an open_clip "architecture:tag",
     # "resnet50", or "efficientnet-lite0".
     model: str = "ViT-B/32"
@@ -70,18 +131,15 @@ class TrainConfig(DataSettings, RuntimeSettings):
     weights: str | None = None
     # Side in pixels of the square that the network sees; by default what the weights were trained with.
     image_size: int | None = None
-    # How a photo becomes a square: "squash" keeps all of a wide vehicle, "crop" is what CLIP was trained with.
-    geometry: Literal["squash", "pad", "crop"] = "squash"
     # Keep the patch embedding (the stem of a convolutional tower) as it is.
     freeze_patch_embedding: bool = False
     # Keep the first n blocks as they are.
     freeze_blocks: int = 0
     # Recompute activations in the backward pass: less memory, about a third more time.
     gradient_checkpointing: bool = False
-    # GiB of memory for photos that were decoded and resized once.
-    cache_gb: float = 2.0
 
     # -- pairs ----------------------------------------------------------------------------------------------
+
     # Pairs per identity and epoch, drawn anew each epoch.
     samples_per_class: int = 20
     # Negatives: from any other identity, or from the nearest ones under the current embeddings.
@@ -95,6 +153,7 @@ class TrainConfig(DataSettings, RuntimeSettings):
     photos_per_class: int = 4
 
     # -- augmentation (training only) -----------------------------------------------------------------------
+
     # Mirror photos. It mirrors the plate's text too: switch it off where that matters.
     flip: bool = True
     # Share of the photos that are mirrored.
@@ -127,6 +186,7 @@ class TrainConfig(DataSettings, RuntimeSettings):
     plate_mask_probability: float = 1.0
 
     # -- loss -----------------------------------------------------------------------------------------------
+
     # "contrastive", or one of pytorch-metric-learning: triplet, multi-similarity, ntxent, supcon, circle, proxy-anchor,
     # arcface.
     loss: str = "contrastive"
@@ -136,6 +196,7 @@ class TrainConfig(DataSettings, RuntimeSettings):
     positive_margin: float = 0.0
 
     # -- optimisation ---------------------------------------------------------------------------------------
+
     # Pairs in a batch (photos, with batching "identities"); of each process, if there are several.
     batch_size: int = 32
     # Passes over the drawn pairs (the photos, with batching "identities").
@@ -211,14 +272,18 @@ def recipe_settings(recipe: str = TrainConfig.recipe, model: str = TrainConfig.m
 
 
 @dataclass
-class EvaluateConfig(RuntimeSettings):
+class EvaluatedPhotos:
     # Folder of photos: one sub-folder an identity. Those that the checkpoint was trained on are left out.
     data_dir: str = "output1"
     # Folder with the validation identities, if they do not lie in data_dir.
     val_dir: str | None = None
     # A run's folder, one of its checkpoints, or "newest".
     checkpoint: str = "newest"
-    # Embedders to put beside it: model names or checkpoints. The checkpoint's own pretrained weights are
+
+
+@dataclass
+class EvaluateConfig(SeedSettings, RuntimeSettings, EvaluatedPhotos):
+    # Embedders to put beside the checkpoint: model names or checkpoints. Its own pretrained weights are
     # always among them where they are to be had.
     compare: tuple[str, ...] = ()
     # Which identities: those that the checkpoint has never seen, those that chose its best epoch, or all. Only
@@ -242,8 +307,6 @@ class EvaluateConfig(RuntimeSettings):
     batch_size: int = 64
     # Where report.html, metrics.json, pairs.csv and the plots go; by default reports/<run>.
     out: str | None = None
-    # Draws the pairs beyond max_negative_pairs, and the bootstrap.
-    seed: int = 42
 
 
 # Of predict.py --checkpoint none: no data chose it, so look at the distances.
@@ -251,7 +314,7 @@ UNCALIBRATED_THRESHOLD = 0.5
 
 
 @dataclass
-class PredictConfig(RuntimeSettings):
+class ComparedPhotos:
     # The first of two photos to compare ...
     img1: str | None = None
     # ... and the second.
@@ -266,6 +329,10 @@ class PredictConfig(RuntimeSettings):
     folder: str | None = None
     # The most alike photos to list.
     top_k: int = 5
+
+
+@dataclass
+class PredictConfig(EmbeddingCacheSettings, RuntimeSettings, ComparedPhotos):
     # A run's folder, one of its checkpoints, "newest", or "none" for the pretrained model as it is.
     checkpoint: str = "newest"
     # With --checkpoint none: the pretrained model (by default ViT-B/32) ...
@@ -284,8 +351,6 @@ class PredictConfig(RuntimeSettings):
     figure: str | None = None
     # Photos encoded at once.
     batch_size: int = 64
-    # Embeddings of searched folders and of --pairs are remembered here, by the photos' content.
-    embedding_cache: str | None = ".siamclip_cache"
 
 
 Settings = TypeVar("Settings")

@@ -5,27 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from config import (
+    DeviceSettings,
+    EmbedderSettings,
+    EmbeddingCacheSettings,
+    GeometrySettings,
+    LoaderSettings,
+    SeedSettings,
+)
+
 
 @dataclass
-class AugmentFolderSettings:
-    """What `fuse` and `mix` share."""
-
+class AugmentFolders:
     # Folder of photos: one sub-folder an identity.
     input_dir: str = "output1"
     # Where the new images go: a new or empty folder outside the input, or one of a run that was interrupted, which
     # then goes on.
     output_dir: str = "augmented"
-    # Whose embeddings say how alike two photos are: "newest" (the newest fine-tuned checkpoint), a checkpoint, or a
-    # pretrained model as it is: ViT-B/32, resnet50, efficientnet-lite0 ...
-    embedder: str = "newest"
-    # A local weights file for a pretrained model, as in training.
-    weights: str | None = None
-    # Where "newest" looks for checkpoints.
-    checkpoint_dir: str = "checkpoints"
-    # "auto" takes the first GPU, or the CPU where there is none.
-    device: str = "auto"
-    # Of the embedder, as in training.
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+
+
+@dataclass
+class AugmentFolderSettings(EmbeddingCacheSettings, SeedSettings, EmbedderSettings, AugmentFolders):
+    """What `fuse` and `mix` share."""
+
     # Images computed at once.
     batch_size: int = 16
     # Photos of different identities too; their images get a soft label and a folder of their own.
@@ -34,15 +36,12 @@ class AugmentFolderSettings:
     copy_original: bool = False
     # Rows of the contact sheet (0: none).
     sheet_rows: int = 12
-    # Embeddings are remembered here, by the photos' content.
-    embedding_cache: str | None = ".siamclip_cache"
-    # Draws the noise, the pairs, the weights.
-    seed: int = 42
 
 
 @dataclass
-class AugmentFuseConfig(AugmentFolderSettings):
+class AugmentFuseConfig(GeometrySettings, AugmentFolderSettings):
     # -- pairs ----------------------------------------------------------------------------------------------
+
     # Smallest cosine of the embeddings at which two photos are alike enough to be fused.
     similarity_threshold: float = 0.7
     # Largest: near-duplicates are not worth fusing.
@@ -53,6 +52,7 @@ class AugmentFuseConfig(AugmentFolderSettings):
     max_uses: int = 3
 
     # -- fusion ---------------------------------------------------------------------------------------------
+
     # Modes, with commas or spaces: see `python augment.py methods`.
     fusion_modes: tuple[str, ...] = ("linear", "cross_fade", "feature_selective", "layer_selective")
     # Weight of the first photo, the one with the smaller name.
@@ -63,6 +63,7 @@ class AugmentFuseConfig(AugmentFolderSettings):
     keep_variance: bool = True
 
     # -- the noise space ------------------------------------------------------------------------------------
+
     # The diffusion model: "vehicles64" comes with the project; a folder or hub name of any diffusers DDPMPipeline
     # (pixels) or StableDiffusionPipeline (latents); or what `train-ddpm` wrote.
     diffusion: str = "vehicles64"
@@ -74,8 +75,6 @@ class AugmentFuseConfig(AugmentFolderSettings):
     skip: int = 0
     # Noise of the sampler, in (0, 1]: 1 is DDPM, values towards 0 approach DDIM, which has no noise space.
     eta: float = 1.0
-    # How a photo becomes the model's square, as in training.
-    geometry: Literal["squash", "pad", "crop"] = "squash"
     # Of the diffusion model. Lower precision is faster, but photos come back from their noise maps less exactly.
     denoiser_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     # Folder of noise maps: a photo is inverted once for all its pairs, modes and runs.
@@ -84,6 +83,7 @@ class AugmentFuseConfig(AugmentFolderSettings):
     noise_cache_gb: float = 4.0
 
     # -- the gate -------------------------------------------------------------------------------------------
+
     # Smallest cosine of an image to each of its two photos; by default the similarity_threshold.
     gate_similarity: float | None = None
     # Smallest sharpness (variance of the Laplacian) relative to the photos' geometric mean.
@@ -94,33 +94,34 @@ class AugmentFuseConfig(AugmentFolderSettings):
 
 
 @dataclass
-class AugmentMixConfig(AugmentFolderSettings):
+class AugmentMixConfig(GeometrySettings, AugmentFolderSettings):
     # The method: see `python augment.py methods`.
     method: str = "samplepairing"
     # Its settings, as in samplepairing.strategy=power_mean.
     set: tuple[str, ...] = ()
     # Images to make.
     number: int = 100
-    # Side in pixels of the squares in which photos are mixed.
+    # Side in pixels of the squares in which photos are mixed; what was squashed is stretched back to the first photo's
+    # shape.
     image_size: int = 224
-    # How a photo becomes that square, as in training. What was squashed is stretched back to the first photo's shape.
-    geometry: Literal["squash", "pad", "crop"] = "squash"
 
 
 @dataclass
-class AugmentTrainDdpmConfig:
+class AugmentTrainDdpmFolders:
     # Folder of photos, nested as deep as you like. May also stand without its flag.
     data: str = "output1"
     # Where the model goes: a diffusers DDPMPipeline, and what an interrupted training needs to go on.
     out: str = "ddpm"
+
+
+@dataclass
+class AugmentTrainDdpmConfig(SeedSettings, LoaderSettings, DeviceSettings, GeometrySettings, AugmentTrainDdpmFolders):
     # "small" trains in an hour or two on a CPU, "large" wants a GPU: DDPM_PRESETS in config_augment.py.
     preset: Literal["small", "large"] = "small"
     # Begin with the weights of this model, as in `fuse --diffusion`; its own architecture, size and noise are kept.
     init_from: str | None = None
     # Side in pixels of the square images that the model makes; by default the preset's.
     image_size: int | None = None
-    # How a photo becomes that square, as in fusing.
-    geometry: Literal["squash", "pad", "crop"] = "squash"
     # Mirror half of the photos.
     flip: bool = True
     # Diffusion steps that the model is trained for ...
@@ -141,14 +142,6 @@ class AugmentTrainDdpmConfig:
     ema_decay: float = 0.9995
     # Compile the network with torch.compile: about twice as fast after a minute of compiling; needs a C++ compiler.
     compile: bool = False
-    # "auto" takes the first GPU, or the CPU where there is none.
-    device: str = "auto"
-    # As in training.
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    # Threads that decode photos.
-    num_workers: int = 4
-    # GiB of memory for photos that were decoded and resized once.
-    cache_gb: float = 2.0
     # Every n steps a grid of images drawn from the model is written (0: never).
     sample_every: int = 2000
     # Minutes between saves of what --resume needs.
@@ -157,8 +150,6 @@ class AugmentTrainDdpmConfig:
     half: bool = False
     # Go on where the training in --out stopped.
     resume: bool = False
-    # One seed for the weights, the photos' order, the noise.
-    seed: int = 42
 
 
 # diffusers UNet2DModel's arguments, and the images' side. "small": 3.5 million weights.

@@ -5,13 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from config import EmbedderSettings, SeedSettings, SplitSettings
+
 
 @dataclass
-class CleanScanConfig:
+class LayoutSettings:
+    # "classes": one folder an identity; "sides": train, val and test above these; "flat": no identities.
+    layout: Literal["classes", "sides", "flat"] = "classes"
+
+
+@dataclass
+class CleanFolders:
     # The collection: a folder of class folders, or a flat one. May also stand without its flag.
     data: str = "output1"
     # Folder of the run: what the scan finds, the findings, the report, the quarantine.
     out: str = "clean_run"
+
+
+@dataclass
+class CleanScanConfig(EmbedderSettings, CleanFolders):
     # Processes that read and decode (0: one a core).
     processes: int = 0
     # Read every file again, even where size and time are those of the last scan.
@@ -19,15 +31,6 @@ class CleanScanConfig:
     # A model or checkpoint, as in predict.py, for the methods that need embeddings; "none" for no embeddings;
     # "auto" takes the newest checkpoint if there is one, and says which.
     embedder: str = "auto"
-    # A local weights file for a model, as in training.
-    weights: str | None = None
-    # Where "newest" and "auto" look for checkpoints.
-    checkpoint_dir: str = "checkpoints"
-    # Of the embedder, as in training.
-    device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    # Photos encoded at once.
-    batch_size: int = 64
     # Perceptual hashes of the turned and mirrored photo too: copies are then found in all eight orientations with
     # --set phash.orientations=true.
     orientations: bool = False
@@ -40,20 +43,13 @@ class CleanScanConfig:
 
 
 @dataclass
-class CleanFindConfig:
+class CleanFindConfig(SplitSettings, LayoutSettings):
     # Methods, families of methods, "default" or "all": see `python clean.py methods`.
     methods: tuple[str, ...] = ("default",)
     # Settings of methods, as in laplacian.threshold=80 phash.threshold=8.
     set: tuple[str, ...] = ()
-    # "classes": one folder an identity; "sides": train, val and test above these; "flat": no identities.
-    layout: Literal["classes", "sides", "flat"] = "classes"
-    # Look for leaks across the split that train.py would draw, with the three settings below.
+    # Look for leaks across the split that train.py would draw with these val_ratio, test_ratio and seed.
     check_split: bool = False
-    # As in training.
-    val_ratio: float = 0.15
-    test_ratio: float = 0.15
-    # Of the split, and of whatever draws at random.
-    seed: int = 42
     # Nothing is removed from these folders; their photos are kept before copies elsewhere, in this order.
     protected: tuple[str, ...] = ()
     # No identity is left with fewer photos than this by what is proposed.
@@ -103,7 +99,7 @@ class CleanUndoConfig:
 
 
 @dataclass
-class CleanCalibrateConfig:
+class CleanCalibrateConfig(SeedSettings, LayoutSettings):
     # The method whose threshold is in question: semantic or one of the hashes.
     method: str = "phash"
     # Pairs to ask about.
@@ -112,7 +108,3 @@ class CleanCalibrateConfig:
     answers: str | None = None
     # The share of found pairs that are to be copies.
     target_precision: float = 0.99
-    # Draws the pairs.
-    seed: int = 42
-    # As in find.
-    layout: Literal["classes", "sides", "flat"] = "classes"
