@@ -11,13 +11,13 @@ const TEXTS = {
     place: "pair {n}",
   },
   zh: {
-    language: "English", title: "是同一张照片吗?", method: "校准 {method}",
-    lead: "相同:一张是另一张的副本,无论经过何种处理(重新保存、缩放、裁剪、调亮)。不同:两次拍摄的照片,即使是同一辆车。",
+    language: "English", title: "是同一张照片吗？", method: "校准 {method}",
+    lead: "相同：一张是另一张的副本，无论经过何种处理（重新保存、缩放、裁剪、调亮）。不同：两次拍摄的照片，即使是同一辆车。",
     same: "同一张", different: "不同", skip: "无法判断", back: "上一对", exportAnswers: "导出答案",
-    progress: "已回答 {done} / {all}", next: "下一个未回答的", done: "全部回答完毕。请导出答案,然后运行:",
+    progress: "已回答 {done} / {all}", next: "下一个未回答的", done: "全部回答完毕。请导出答案，然后运行：",
     command: "python clean.py calibrate RUN --method {method} --answers answers-{method}.json",
     keys: "S 相同 · D 不同 · X 无法判断 · ← → 翻页 · 点击照片放大", missing: "此处无法显示该文件。",
-    noStorage: "此浏览器不会记住答案:关闭页面前请先导出。",
+    noStorage: "此浏览器不会记住答案：关闭页面前请先导出。",
     place: "第 {n} 对",
   },
 };

@@ -1,7 +1,7 @@
 // Two photos and a question: what people answer is what `calibrate --answers` takes.
 const data = JSON.parse(document.getElementById("data").textContent);
 const { photos, questions } = data;
-const STORE = `siamclip.prediction.formatting.${data.run}.${data.method}.${data.seed}`;
+const STORE = `siamclip.answers.${data.run}.${data.method}.${data.seed}`;
 const ANSWERS = ["same", "different", "skip"];
 const keyOf = (question) => [question[2], question[3]].sort().join(" ");
 const answers = new Map(questions.filter((question) => question[4]).map((question) => [keyOf(question), question[4]]));

@@ -16,13 +16,14 @@ import numpy as np
 from siamclip.cleaning.contracts import NO_GROUP
 from siamclip.cleaning.find.class_counts import WITHOUT_LABEL
 from siamclip.cleaning.method_table import FAMILIES, METHODS
+from siamclip.cleaning.report.chinese import CHINESE
 from siamclip.cleaning.report.data import ReportData, Table
 from siamclip.cleaning.report.page import assemble, folder_url, write_page
 from siamclip.data.image.thumbnails import BUDGET, Progress, thumbnails
 
 SCRIPTS = tuple(
     Path(__file__).parent / "scripts" / f"{name}.js"
-    for name in ("texts", "page", "state", "items", "cards", "overview", "view")
+    for name in ("texts", "page", "messages", "state", "items", "cards", "overview", "view")
 )
 MOST_PAIRS = 200_000  # of members of one group, as evidence; about 6 MB of the page
 CLONE_AUDIT = "cloned_plate"  # its groups are the two halves of one folder, not copies of one photo
@@ -93,6 +94,7 @@ def _rendered(
         "methods": {name: _described(name) for name in names},
         "views": dict(_placed(name) for name in names),
         "withoutLabel": WITHOUT_LABEL,
+        "chinese": CHINESE,
         "photos": {"path": photos.paths, "content": photos.contents, "image": [place[i] for i in source]},
         "errors": broken,
         "findings": findings,

@@ -20,7 +20,7 @@ function photoCard(photo, own, options = {}) {
 function picture(photo, card) {
   const frame = h("button", { class: "frame", tabindex: "-1", type: "button", title: t("openFile"), onclick: () => enlarge(card) });
   if (photo in data.errors) {
-    frame.append(h("span", { class: "broken" }, h("b", {}, t("unreadable")), h("span", {}, printable(data.errors[photo]))));
+    frame.append(h("span", { class: "broken" }, h("b", {}, t("unreadable")), h("span", {}, printable(said("error", data.errors[photo])))));
   } else {
     const image = h("img", { alt: "", loading: "lazy", decoding: "async", src: thumbnailUrl(photo) });
     image.addEventListener("error", () => image.replaceWith(h("span", { class: "broken" }, t("missing"))));
@@ -40,7 +40,7 @@ function reason(finding, showMethod) {
   const score = findings.score[finding];
   return h("p", { class: "why" + (findings.flagged[finding] ? "" : " context") },
     showMethod && h("b", {}, methodName(methodOf(finding)) + ": "),
-    printable(findings.reasons[findings.reason[finding]]),
+    printable(said("reason", findings.reasons[findings.reason[finding]])),
     score !== null && findings.group[finding] < 0 && h("span", { class: "score" }, " " + t("score", { score: number(score) })));
 }
 
@@ -181,6 +181,6 @@ function cloneItem(item) {
   return h("section", { class: "item clone" },
     h("header", {}, h("h3", {}, t("clone", { label: printable(item.folder) })),
       item.score !== null && h("span", { class: "score" }, t("score", { score: number(item.score) }))),
-    reasons.slice(0, 3).map((place) => h("p", { class: "why" }, printable(findings.reasons[place]))),
+    reasons.slice(0, 3).map((place) => h("p", { class: "why" }, printable(said("reason", findings.reasons[place])))),
     h("div", { class: "sides" }, sides));
 }

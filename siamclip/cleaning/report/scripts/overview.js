@@ -7,7 +7,7 @@ const questionedOf = (method) => {
   return said ? (Array.isArray(said) ? said : [said]).map((text) => [method, text]) : [];
 };
 const questionedNote = ([method, text]) =>
-  h("p", { class: "note" }, h("b", {}, methodName(method) + ": "), printable(text));
+  h("p", { class: "note" }, h("b", {}, methodName(method) + ": "), printable(said("questioned", text)));
 
 function figures() {
   const removed = (keep) => {
@@ -51,7 +51,7 @@ function overview() {
   return [
     h("p", { class: "soft", title: printable(data.run) }, t("created", { when: when(data.created) }), " · ", t("untilApply")),
     h("div", { class: "figures" }),
-    ...data.warnings.map((text) => h("p", { class: "note" }, printable(text))),
+    ...data.warnings.map((text) => h("p", { class: "note" }, printable(said("warning", text)))),
     ...(questioned.length ? [h("section", {}, h("h2", {}, t("questioned")), h("p", { class: "soft" }, t("questionedLead")), questioned.map(questionedNote))] : []),
     findings.photo.length ? methodTable() : h("p", { class: "empty" }, t("nothing")),
     h("section", { class: "classes" }),
@@ -60,6 +60,9 @@ function overview() {
     h("details", { class: "settings" }, h("summary", {}, t("settings")), h("pre", {}, data.settings.split("\n").map(printable).join("\n"))),
   ];
 }
+
+const noteText = ([key, value]) =>
+  `${printable(said("note", key))}: ${typeof value === "number" ? number(value) : printable(said("value", String(value)))}`;
 
 function methodTable() {
   const flaggedBy = {}, removedBy = {};
@@ -76,7 +79,7 @@ function methodTable() {
       h("td", {}, name in flaggedBy && views.has(view)
         ? h("button", { type: "button", class: "link", onclick: () => go(view, { ...NO_FILTER, method: view === name ? "" : name }) }, methodName(name)) : methodName(name)),
       h("td", { class: "number" }, flagged.toLocaleString(language)), h("td", { class: "number" }, removed.toLocaleString(language)),
-      h("td", {}, data.methods[name].sees), h("td", { class: "soft" }, notes.map(([key, value]) => `${printable(key)}: ${typeof value === "number" ? number(value) : printable(String(value))}`).join(" · ")));
+      h("td", {}, said("sees", data.methods[name].sees)), h("td", { class: "soft" }, notes.map(noteText).join(" · ")));
   });
   return h("section", {}, h("h2", {}, t("methods")), h("p", { class: "soft" }, t("methodsLead")),
     h("div", { class: "scroll" }, h("table", { class: "methods" },
@@ -93,7 +96,7 @@ function classSection() {
     .sort((a, b) => a.yours / a.before - b.yours / b.before || b.before - a.before);
   const box = h("input", { type: "checkbox", id: "only-changed", checked: onlyChanged, onchange: () => { onlyChanged = !onlyChanged; refreshOverview(); } });
   const body = rows.slice(0, CLASS_ROWS).map((row) => h("tr", { class: row.yours <= 0 ? "emptied" : "" },
-    h("td", {}, h("button", { type: "button", class: "link", onclick: () => go("*", { ...NO_FILTER, folder: row.name }) }, printable(row.name))),
+    h("td", {}, h("button", { type: "button", class: "link", onclick: () => go("*", { ...NO_FILTER, folder: row.name }) }, row.name === data.withoutLabel ? t("noFolder") : printable(row.name))),
     ...[row.before, row.after, row.yours].map((value) => h("td", { class: "number" }, value.toLocaleString(language))),
     h("td", {}, h("span", { class: "bar", "aria-hidden": "true" }, bar(row)), row.yours <= 0 && h("b", {}, " " + t("emptyClass")))));
   return [

@@ -129,7 +129,7 @@ function showGallery() {
   const list = h("div", { class: "list" });
   main.replaceChildren(
     h("h2", { class: "view" }, view.name === "*" ? t("allPhotos") : methodName(view.name)),
-    ...(known && known.sees ? [h("p", { class: "soft" }, `${view.name}: ${known.sees}`)] : []),
+    ...(known && known.sees ? [h("p", { class: "soft" }, `${view.name}: ${said("sees", known.sees)}`)] : []),
     ...view.methods.flatMap(questionedOf).map(questionedNote), filterBar(view), h("div", { class: "pager top-pager" }), list,
     h("div", { class: "pager" }));
   main.list = list;
