@@ -286,9 +286,10 @@ class EvaluateConfig(SeedSettings, RuntimeSettings, EvaluatedPhotos):
     # Embedders to put beside the checkpoint: model names or checkpoints. Its own pretrained weights are
     # always among them where they are to be had.
     compare: tuple[str, ...] = ()
-    # Which identities: those that the checkpoint has never seen, those that chose its best epoch, or all. Only
-    # "test" is fair.
-    split: Literal["test", "val", "all"] = "test"
+    # Which identities: "test" (the checkpoint has never seen them), "val" (they chose its epoch and threshold), "all".
+    # By default those never seen: all of them, in a folder of which none was trained on. The report says where the
+    # figures flatter.
+    split: Literal["test", "val", "all"] | None = None
     # The rule by which validation chooses the threshold.
     threshold_rule: Literal["f1", "accuracy", "eer", "far"] = "f1"
     # The share of different vehicles that may be called the same; sets threshold_rule to "far".

@@ -37,13 +37,13 @@ def main() -> None:
 
     from benchmarks.machine import machine
     from benchmarks.photos import render_photos
-    from siamclip.data.collection import scan
+    from siamclip.data.collection import Collection
     from siamclip.training.sampling import Batch, draw_pairs
 
     with tempfile.TemporaryDirectory() as folder:
         if arguments.data_dir is None:
             render_photos(Path(folder), number=64, identities=16)
-        collection = scan(arguments.data_dir or Path(folder))
+        collection = Collection.from_folder(arguments.data_dir or Path(folder))
         epochs = []
         for epoch in range(arguments.epochs):
             rng = np.random.default_rng(epoch)

@@ -19,10 +19,11 @@ from rich.console import Console
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from config import EvaluateConfig, TrainConfig
-from evaluate import cloned_pairs, evaluate, load_photos, protocol_of
+from evaluate import evaluate, protocol_of
 from siamclip.data.collection import Collection
 from siamclip.embedding.embedder import open_embedder
 from siamclip.errors import UserError
+from siamclip.evaluation.measurement.cloned_plates import pairs_by_plate
 from siamclip.models import checkpoint
 from siamclip.models.encoder import create
 
@@ -196,7 +197,7 @@ def test_what_is_printed_names_report_and_notes(report: tuple[Path, str]) -> Non
 
 
 def test_clones_come_from_folder_names_without_a_csv(place: Path) -> None:
-    found = cloned_pairs(settings(place), Collection.from_folder(place / "photos"))
+    found = pairs_by_plate(Collection.from_folder(place / "photos"))
     assert set(found.plates) == {"京A12345"}
     # Three photos of one vehicle and four of the other: the header of the one that is cut is well.
     assert (np.count_nonzero(~found.pairs.same), np.count_nonzero(found.pairs.same)) == (12, 9)
@@ -219,28 +220,36 @@ def test_without_validation_identities_the_stored_threshold_is_used_and_said(pla
         evaluate(dataclasses.replace(config, target_far=0.1), Console(file=io.StringIO()))
 
 
-def test_sides_come_from_the_checkpoint(place: Path) -> None:
-    metadata = checkpoint.read_metadata(place / "checkpoints" / "run" / "best")
-    assert load_photos(settings(place), metadata).evaluated.identities == sorted(TEST)
-    assert load_photos(settings(place, split="val"), metadata).evaluated.identities == VAL
-    everybody = load_photos(settings(place, split="all"), metadata)
-    assert everybody.evaluated.identities == sorted([*TRAIN, *VAL, *TEST])
-    assert len(everybody.files()) == len(set(everybody.files()))
-
-
-def test_validation_identities_may_lie_elsewhere(place: Path, tmp_path: Path) -> None:
-    draw(tmp_path / "val", ["f", "g", "a"])  # "a" was trained on
-    metadata = checkpoint.read_metadata(place / "checkpoints" / "run" / "best")
-    photos = load_photos(settings(place, val_dir=str(tmp_path / "val")), metadata)
-    assert photos.validation is not None
-    assert photos.validation.identities == ["f", "g"]
-
-
-def test_names_that_macos_decomposed_are_recognised(place: Path, tmp_path: Path) -> None:
-    draw(tmp_path, ["e\u0301", "x", "y"])
-    metadata = {"split": {"train": ["\u00e9"], "val": [], "test": []}}
-    config = settings(place, data_dir=str(tmp_path))
-    assert load_photos(config, metadata).evaluated.identities == Collection.from_folder(tmp_path).identities[1:]
+@pytest.mark.parametrize(
+    ("split", "named", "said"),
+    [
+        (None, [*VAL, "new"], ""),
+        ("all", [*TRAIN, *VAL, "new"], "trained on 2 of these 6 identities: these figures flatter"),
+        ("all", ["new", "newer"], ""),
+        (None, ["new", "newer"], ""),
+        ("val", VAL, "chosen on 3 of these 3 identities: these figures flatter"),
+    ],
+)
+def test_that_figures_flatter_is_said_where_they_do(
+    place: Path, tmp_path: Path, split: Any, named: list[str], said: str
+) -> None:
+    draw(tmp_path / "photos", named)
+    folders = {"data_dir": str(tmp_path / "photos"), "out": str(tmp_path / "out")}
+    if split is None and "new" in named and "c" in named:
+        draw(tmp_path / "photos", ["newest"])  # two are needed to tell apart
+    config = settings(place, split=split, bootstrap_replicates=0, **folders)
+    console = Console(file=io.StringIO(), width=120)
+    evaluate(config, console)
+    results = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    flattering = [warning for warning in results["warnings"] if "flatter" in warning]
+    if said:
+        assert said in flattering[0]
+        assert said in console.file.getvalue()  # type: ignore[attr-defined]
+    else:
+        assert flattering == []
+    if named == ["new", "newer"]:
+        assert (results["photos"]["identities"], results["photos"]["evaluated"]) == (2, 2 * PHOTOS)
+        assert results["side"] == ("all identities" if split else "unseen identities")
 
 
 @pytest.mark.parametrize(
@@ -248,8 +257,8 @@ def test_names_that_macos_decomposed_are_recognised(place: Path, tmp_path: Path)
     [
         ({"data_dir": "nowhere"}, "no such folder"),
         ({"checkpoint": "nowhere"}, "no checkpoint there"),
-        ({"compare": ("no-such-model",)}, "--compare no-such-model"),
-        ({"threshold_rule": "far"}, "needs --target_far"),
+        ({"compare": ("no-such-model",)}, "compare no-such-model"),
+        ({"threshold_rule": "far"}, "needs target_far"),
         ({"threshold_rule": "eer", "target_far": 0.1}, "contradicts"),
     ],
 )
@@ -284,7 +293,7 @@ def test_an_interrupted_run_leaves_no_report(place: Path, tmp_path: Path, monkey
     def interrupt(*_: object) -> Callable[[], None]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("evaluate.draw_all", interrupt)
+    monkeypatch.setattr("siamclip.evaluation.report.files.draw_all", interrupt)
     with pytest.raises(KeyboardInterrupt):
         evaluate(settings(place, out=str(out), bootstrap_replicates=0), Console(file=io.StringIO()))
     assert json.loads((out / "metrics.json").read_text(encoding="utf-8"))["run"] == "run"

@@ -1,4 +1,4 @@
 """What an evaluation leaves: plots, report.html, metrics.json, tables, lines on the terminal.
 
-Imports nothing of evaluation/ above it but types.
+evaluate.py imports it. It imports measurement/, and nothing else of evaluation/.
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamclip.errors import printable
-from siamclip.evaluation.report.page import FIGURE_NAMES, threshold_story
+from siamclip.evaluation.report.labels import METRIC_LABELS, threshold_origin
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +20,7 @@ def print_results(console: Console, results: Mapping[str, Any], path: Path) -> N
     from rich.table import Table
     from rich.text import Text
 
-    photos, pairs, decision = results["photos"], results["pairs"], results["decision"]
+    photos, pairs, threshold = results["photos"], results["pairs"], results["decision"]
     numbers = f"{pairs['same']:,} same and {pairs['different']:,} different pairs"
     title = f"{photos['identities']:,} {results['side']}, {numbers}"
     table = Table("", title=title, title_style="")
@@ -30,10 +30,10 @@ def print_results(console: Console, results: Mapping[str, Any], path: Path) -> N
     table.add_row("threshold", *thresholds)
     for name in SHOWN:
         cells = (_with_interval(row["figures"].get(name)) for row in results["comparison"])
-        table.add_row(FIGURE_NAMES[name], *cells)
+        table.add_row(METRIC_LABELS[name], *cells)
     console.print(table)
     clones = results["cloned_plates"]
-    lines = [f"threshold {decision['threshold']:.4f}: {threshold_story(decision)}"]
+    lines = [f"threshold {threshold['threshold']:.4f}: {threshold_origin(threshold)}"]
     if clones and clones["pairs"]:
         share = _with_interval(clones["figures"]["clones_judged_different"])
         lines.append(f"cloned plates: {clones['clones']:,} pairs, judged different: {share}")
@@ -45,8 +45,8 @@ def print_results(console: Console, results: Mapping[str, Any], path: Path) -> N
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
-def _with_interval(figure: dict[str, float | None] | None) -> str:
-    if figure is None or figure["value"] is None:
+def _with_interval(metric: dict[str, float | None] | None) -> str:
+    if metric is None or metric["value"] is None:
         return "-"
-    bounds = "" if figure["low"] is None else f" ({figure['low']:.3f}-{figure['high']:.3f})"
-    return f"{figure['value']:.4f}{bounds}"
+    bounds = "" if metric["low"] is None else f" ({metric['low']:.3f}-{metric['high']:.3f})"
+    return f"{metric['value']:.4f}{bounds}"

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siamclip.errors import ImageError, UserError
-from siamclip.evaluation.report.files import claim_folder, json_safe
-from siamclip.evaluation.report.page import FIGURE_NAMES, PhotoPair, render, threshold_story, thumbnail
+from siamclip.errors import ImageError
+from siamclip.evaluation.report.labels import METRIC_LABELS, threshold_origin
+from siamclip.evaluation.report.page import PhotoPair, evaluation_page, photo_data_uri
 
 HOSTILE = "<script>alert('京A12345')</script>&\n\x1b[31m🚗\udcff"
-FIGURE = {"value": 0.9, "low": 0.8, "high": 0.95}
+METRIC = {"value": 0.9, "low": 0.8, "high": 0.95}
 UNDEFINED = {"value": None, "low": None, "high": None}
 
 
@@ -58,12 +58,12 @@ def results(name: str = "run", **changes: Any) -> dict[str, Any]:
         },
         "pairs": {"same": 58, "different": 6612, "different_existing": 6612, "positive_ratio": 0.5},
         "decision": {"threshold": 0.87, "rule": "f1", "target_far": None, "chosen_on": "validation"},
-        "figures": dict.fromkeys(FIGURE_NAMES, FIGURE),
-        "validation": {"auc": FIGURE},
+        "figures": dict.fromkeys(METRIC_LABELS, METRIC),
+        "validation": {"auc": METRIC},
         "all_pairs": {"different": 99999, "auc": 0.91},
         "comparison": [
-            {"name": name, "threshold": 0.87, "figures": dict.fromkeys(FIGURE_NAMES, FIGURE)},
-            {"name": "resnet50", "threshold": None, "figures": {"auc": FIGURE, "eer": UNDEFINED}},
+            {"name": name, "threshold": 0.87, "figures": dict.fromkeys(METRIC_LABELS, METRIC)},
+            {"name": "resnet50", "threshold": None, "figures": {"auc": METRIC, "eer": UNDEFINED}},
         ],
         "cloned_plates": {
             "source": name,
@@ -71,7 +71,7 @@ def results(name: str = "run", **changes: Any) -> dict[str, Any]:
             "clones": 3,
             "same": 2,
             "plates": 1,
-            "figures": {"clones_judged_different": FIGURE, "same_judged_same": UNDEFINED},
+            "figures": {"clones_judged_different": METRIC, "same_judged_same": UNDEFINED},
             "outside": 1,
             "missing": [name],
             "one_folder": 1,
@@ -89,7 +89,7 @@ def page_of(tmp_path: Path) -> Callable[..., Page]:
 
     def page(name: str = "run", errors: int = 1, **changes: Any) -> Page:
         pairs = [PhotoPair((photo, photo), (name, f"{name}/2"), 0.25, 0.97)] * errors
-        text = render(results(name, **changes), {"roc": plot}, plot, pairs, pairs, f"data_dir: {name}")
+        text = evaluation_page(results(name, **changes), {"roc": plot}, plot, pairs, pairs, f"data_dir: {name}")
         text.encode("utf-8", "backslashreplace").decode("utf-8")
         return Page(text)
 
@@ -136,13 +136,13 @@ def test_thumbnails_are_small_and_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # stored lying on its side
     Image.fromarray(np.zeros((600, 900, 3), np.uint8)).save(file, exif=exif)
-    content = thumbnail(file, side=100).split(";base64,")[1]
+    content = photo_data_uri(file, side=100).split(";base64,")[1]
     assert Image.open(io.BytesIO(base64.b64decode(content))).size == (67, 100)
 
 
 def test_a_photo_that_has_gone_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"gone\.jpg"):
-        thumbnail(tmp_path / "gone.jpg")
+        photo_data_uri(tmp_path / "gone.jpg")
 
 
 @pytest.mark.parametrize(
@@ -154,20 +154,4 @@ def test_a_photo_that_has_gone_is_an_error_with_its_name(tmp_path: Path) -> None
     ],
 )
 def test_where_the_threshold_comes_from_is_said(decision: dict[str, Any], said: str) -> None:
-    assert said in threshold_story(decision)
-
-
-def test_json_has_null_for_nan() -> None:
-    assert json_safe({"a": [float("nan"), 1.0], "b": (2,)}) == {"a": [None, 1.0], "b": [2]}
-
-
-def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").touch()
-    with pytest.raises(UserError, match="is not empty"):
-        claim_folder(tmp_path, [])
-    with pytest.raises(UserError, match="lies among the photos"):
-        claim_folder(tmp_path / "photos" / "reports", [tmp_path / "photos"])
-    with pytest.raises(UserError, match="cannot be used"):
-        claim_folder(tmp_path / "mine.txt", [])
-    (tmp_path / "metrics.json").touch()
-    claim_folder(tmp_path, [])
+    assert said in threshold_origin(decision)

@@ -8,37 +8,37 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, precision_score, roc_auc_score
 
-from siamclip.data.pairs import Pairs, all_pairs, balance
-from siamclip.evaluation.measure import (
-    Decision,
-    Figure,
-    Protocol,
-    ScoredPairs,
-    Side,
+from siamclip.data.pairs import all_pairs, balance
+from siamclip.evaluation.measurement.contracts import (
+    CalibratedThreshold,
+    EmbeddedPhotos,
+    EvaluationProtocol,
+    MetricWithInterval,
+)
+from siamclip.evaluation.measurement.measure import (
     balanced_cells,
-    decide,
+    fit_threshold,
     measure,
     rates_of_all_pairs,
     reliability_at_ratio,
-    retrieval_figures,
+    retrieval_metrics,
     score,
-    verification_figures,
+    verification_metrics,
     with_intervals,
-    worst_errors,
 )
 from siamclip.metrics.calibration import Platt
 from siamclip.metrics.verification import Confusion, summary
 
-DECISION = Decision(0.9, Platt(6.0, -5.4), "validation")
+THRESHOLD = CalibratedThreshold(0.9, Platt(6.0, -5.4), "validation")
 
 
-def side(seed: int = 0, identities: int = 12, photos: int = 4, noise: float = 0.7) -> Side:
+def side(seed: int = 0, identities: int = 12, photos: int = 4, noise: float = 0.7) -> EmbeddedPhotos:
     """Identities as clouds around random directions in 16 dimensions."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(identities), photos)
     vectors = rng.normal(size=(identities, 16))[labels] + noise * rng.normal(size=(len(labels), 16))
     unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    return Side(unit, labels, all_pairs(labels, 10**6, 0))
+    return EmbeddedPhotos(unit, labels, all_pairs(labels, 10**6, 0))
 
 
 def test_score_orders_pairs_and_keeps_them_together() -> None:
@@ -54,9 +54,9 @@ def test_score_orders_pairs_and_keeps_them_together() -> None:
 @pytest.mark.parametrize("positive_ratio", [0.5, 0.1])
 def test_figures_are_those_of_scikit_learn_with_weights(positive_ratio: float) -> None:
     scored = score(side())
-    found = verification_figures(scored, DECISION, Protocol(positive_ratio=positive_ratio, replicates=0))
+    found = verification_metrics(scored, THRESHOLD, EvaluationProtocol(positive_ratio=positive_ratio, replicates=0))
     same, weights = scored.pairs.same, balance(scored.pairs.same, positive_ratio)
-    accepted = scored.distances <= DECISION.threshold
+    accepted = scored.distances <= THRESHOLD.value
     expected = {
         "auc": roc_auc_score(same, -scored.distances),
         "average_precision": average_precision_score(same, -scored.distances, sample_weight=weights),
@@ -69,15 +69,15 @@ def test_figures_are_those_of_scikit_learn_with_weights(positive_ratio: float) -
     }
     for name, value in expected.items():
         assert found[name].value == pytest.approx(value, abs=1e-12), name
-    raw = summary(scored.distances, same, DECISION.threshold)
+    raw = summary(scored.distances, same, THRESHOLD.value)
     for name in ("eer", "tar_at_far_0.1", "tar_at_far_0.01"):
         assert found[name].value == raw[name]
 
 
 def test_calibration_error_is_that_of_the_reliability_diagram() -> None:
     scored = score(side(noise=0.9))
-    found = verification_figures(scored, DECISION, Protocol(positive_ratio=0.3, replicates=0))
-    probabilities = DECISION.calibration.probability(scored.distances)
+    found = verification_metrics(scored, THRESHOLD, EvaluationProtocol(positive_ratio=0.3, replicates=0))
+    probabilities = THRESHOLD.calibration.probability(scored.distances)
     diagram = reliability_at_ratio(probabilities, scored.pairs.same, 0.3)
     assert found["ece"].value == pytest.approx(diagram.ece)
     weights, error = balance(scored.pairs.same, 0.3), 0.0
@@ -89,15 +89,15 @@ def test_calibration_error_is_that_of_the_reliability_diagram() -> None:
     assert diagram.count.sum() == len(probabilities)
 
 
-def test_without_a_decision_only_threshold_free_figures() -> None:
-    found = verification_figures(score(side()), None, Protocol(replicates=0))
+def test_without_a_threshold_only_metrics_that_need_none() -> None:
+    found = verification_metrics(score(side()), None, EvaluationProtocol(replicates=0))
     assert {"auc", "eer", "average_precision"} < set(found)
     assert not {"accuracy", "f1", "far", "ece"} & set(found)
 
 
 def test_intervals_hold_the_figure_and_widen_with_fewer_identities() -> None:
-    protocol = Protocol(replicates=200)
-    few, many = (verification_figures(score(side(identities=n)), DECISION, protocol)["auc"] for n in (8, 60))
+    protocol = EvaluationProtocol(replicates=200)
+    few, many = (verification_metrics(score(side(identities=n)), THRESHOLD, protocol)["auc"] for n in (8, 60))
     assert few.low < few.value < few.high
     assert many.low < many.value < many.high
     assert many.high - many.low < few.high - few.low
@@ -106,7 +106,7 @@ def test_intervals_hold_the_figure_and_widen_with_fewer_identities() -> None:
 def test_each_replicate_is_counted() -> None:
     calls: list[None] = []
     here = side()
-    measure(here, None, DECISION, Protocol(replicates=7), lambda: calls.append(None))
+    measure(here, None, THRESHOLD, EvaluationProtocol(replicates=7), lambda: calls.append(None))
     assert len(calls) == 7 * 2 + 2  # verification and retrieval; the bootstrap asks each once for its names
 
 
@@ -114,21 +114,21 @@ def test_threshold_maximises_weighted_f1_on_validation() -> None:
     scored = score(side(seed=3, noise=0.9))
     same, weights = scored.pairs.same, balance(scored.pairs.same, 0.5)
     best = max(f1_score(same, scored.distances <= t, sample_weight=weights) for t in scored.distances)
-    chosen = decide(scored, Protocol(positive_ratio=0.5))
-    assert f1_score(same, scored.distances <= chosen.threshold, sample_weight=weights) == pytest.approx(best)
+    chosen = fit_threshold(scored, EvaluationProtocol(positive_ratio=0.5))
+    assert f1_score(same, scored.distances <= chosen.value, sample_weight=weights) == pytest.approx(best)
 
 
 def test_target_far_is_kept_exactly() -> None:
     scored = score(side(noise=1.2))
-    chosen = decide(scored, Protocol(rule="far", target_far=0.05))
-    assert (scored.distances[~scored.pairs.same] <= chosen.threshold).mean() <= 0.05
+    chosen = fit_threshold(scored, EvaluationProtocol(rule="far", target_far=0.05))
+    assert (scored.distances[~scored.pairs.same] <= chosen.value).mean() <= 0.05
 
 
 def test_retrieval_against_a_naive_loop() -> None:
     here = side(noise=1.0)
     labels = here.labels.copy()
     labels[-1] = 99  # one photo that is alone
-    found, lone = retrieval_figures(here.embeddings, labels, Protocol(replicates=0))
+    found, lone = retrieval_metrics(here.embeddings, labels, EvaluationProtocol(replicates=0))
     hits, precisions = [], []
     for query in range(len(labels) - 1):
         distances = np.linalg.norm(here.embeddings - here.embeddings[query], axis=1)
@@ -159,23 +159,11 @@ def test_balanced_cells_keep_the_rates_of_a_class() -> None:
 
 
 def test_undefined_figures_are_null_in_json() -> None:
-    assert Figure(math.nan).to_dict() == {"value": None, "low": None, "high": None}
-    assert Figure(0.5).to_dict() == {"value": 0.5, "low": None, "high": None}
+    assert MetricWithInterval(math.nan).to_dict() == {"value": None, "low": None, "high": None}
+    assert MetricWithInterval(0.5).to_dict() == {"value": 0.5, "low": None, "high": None}
 
 
 def test_one_unit_has_no_interval() -> None:
     found = with_intervals(lambda w: {"mean": float(w.mean())}, np.zeros(3), np.zeros(3), 100, 0)
     assert found["mean"].value == 1
     assert math.isnan(found["mean"].low)
-
-
-def test_worst_errors_are_sorted_and_varied() -> None:
-    distances = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 1.2, 1.3, 1.4])
-    label_a = np.array([0, 0, 1, 0, 2, 3, 3, 4])
-    label_b = np.array([1, 1, 0, 2, 2, 3, 3, 5])
-    same = label_a == label_b
-    scored = ScoredPairs(Pairs(np.arange(8), np.arange(8), same), distances, label_a, label_b)
-    accepts, rejects = worst_errors(scored, 1.0, 12)
-    assert accepts.tolist() == [0, 1, 3]  # the third pair of identities 0 and 1 is passed over, in either order
-    assert rejects.tolist() == [6, 5]
-    assert [len(found) for found in worst_errors(scored, 1.0, 1)] == [1, 1]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from siamclip.evaluation.measure import Decision, ScoredPairs, at_ratio, balanced_cells, reliability_at_ratio
+from siamclip.evaluation.measurement.contracts import CalibratedThreshold, ScoredPairs
+from siamclip.evaluation.measurement.measure import at_ratio, balanced_cells, reliability_at_ratio
 from siamclip.evaluation.report import plots
 from siamclip.metrics.verification import Roc, confusion, roc
 
@@ -17,15 +18,15 @@ MOST_CURVES = 6  # beyond that a plot cannot be read
 
 
 def draw_all(
-    scored: Mapping[str, ScoredPairs], decision: Decision, positive_ratio: float, folder: Path
+    scored: Mapping[str, ScoredPairs], threshold: CalibratedThreshold, positive_ratio: float, folder: Path
 ) -> dict[str, Path]:
     """name -> PNG. `scored` holds the pairs of each embedder compared; the first is the one that is evaluated."""
     own = next(iter(scored.values()))
-    same, threshold = own.pairs.same, decision.threshold
+    same = own.pairs.same
     files = {name: folder / f"{name}.png" for name in PLOTS}
-    cells = confusion(own.distances, same, threshold)
+    cells = confusion(own.distances, same, threshold.value)
     plots.confusion_matrix(cells, files["confusion_matrix"])
-    plots.distance_histogram(own.distances, same, threshold, files["distance_histogram"])
+    plots.distance_histogram(own.distances, same, threshold.value, files["distance_histogram"])
 
     shown = islice(scored.items(), MOST_CURVES)
     curves = {name: _thinned(roc(pairs.distances, pairs.pairs.same)) for name, pairs in shown}
@@ -47,9 +48,9 @@ def draw_all(
         "false accept rate": balanced.far,
         "false reject rate": 1 - balanced.tar,
     }
-    plots.threshold_sweep(np.maximum(balanced.thresholds, 0), sweep, threshold, files["threshold_sweep"])
+    plots.threshold_sweep(np.maximum(balanced.thresholds, 0), sweep, threshold.value, files["threshold_sweep"])
 
-    found = reliability_at_ratio(decision.calibration.probability(own.distances), same, positive_ratio)
+    found = reliability_at_ratio(threshold.calibration.probability(own.distances), same, positive_ratio)
     plots.reliability_diagram(found, files["reliability"])
     return files
 

@@ -1,21 +1,23 @@
 """Cloned plates: pairs of photos with one plate text, of two vehicles or of one, as a stratum of their own.
 
 A network that reads the plate scores well on ordinary pairs and calls each of these "same" (the plate-text
-shortcut), so the share of clones that is judged "different" is what a search for cloned plates lives by.
+shortcut), so the metric of a search for cloned plates is the share of clones that is judged "different".
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from siamclip.data.collection import Collection
+from siamclip.data.identities import plate_of
 from siamclip.data.pairs import Pairs, ranges
 from siamclip.errors import UserError
-from siamclip.evaluation.measure import Figure, Protocol, with_intervals
+from siamclip.evaluation.measurement.contracts import EvaluationProtocol, MetricWithInterval
+from siamclip.evaluation.measurement.measure import with_intervals
 from siamclip.metrics.pairs import pair_distances
 
 COLUMNS = ("path_a", "path_b", "same", "plate")
@@ -41,13 +43,13 @@ class ClonedPairs:
         return len(self.pairs)
 
 
-def read_cloned_pairs(file: Path, root: Path, paths: Sequence[str], labels: np.ndarray) -> ClonedPairs:
-    r"""The rows of a CSV `path_a,path_b,same,plate` whose two photos are among `paths`, relative to `root`.
+def read_cloned_pairs(file: Path, evaluated: Collection) -> ClonedPairs:
+    r"""The rows of a CSV `path_a,path_b,same,plate` whose two photos are among the evaluated ones.
 
-    Paths in the CSV are relative to `root`, with / or \. labels: (N,) of `paths`. Raises UserError for a file that
-    cannot be read, a column that is missing, or a `same` that is not 0 or 1.
+    Paths in the CSV are relative to the collection's root, with / or \. Raises UserError for a file that cannot be
+    read, a column that is missing, or a `same` that is not 0 or 1.
     """
-    number_of = {path: i for i, path in enumerate(paths)}
+    number_of = {path: i for i, path in enumerate(evaluated.paths)}
     found: list[tuple[int, int, bool]] = []
     plates: list[str] = []
     missing: dict[str, None] = {}
@@ -55,9 +57,9 @@ def read_cloned_pairs(file: Path, root: Path, paths: Sequence[str], labels: np.n
     for line, row in _rows(file):
         same = SAME.get(row["same"].strip().lower())
         if same is None:
-            raise UserError(f"--cloned_pairs {file}, line {line}: same is {row['same']!r}; it must be 0 or 1")
+            raise UserError("cloned_pairs", f"same is {row['same']!r}", "it must be 0 or 1", f"{file}, line {line}")
         a, b = (_relative(row[name], number_of) for name in ("path_a", "path_b"))
-        absent = [path for path in (a, b) if path not in number_of and not (root / path).is_file()]
+        absent = [path for path in (a, b) if path not in number_of and not (evaluated.root / path).is_file()]
         if absent:
             missing.update(dict.fromkeys(absent))
         elif a in number_of and b in number_of:
@@ -67,6 +69,7 @@ def read_cloned_pairs(file: Path, root: Path, paths: Sequence[str], labels: np.n
             outside += 1
     table = np.array(found, dtype=np.int64).reshape(-1, 3)
     pairs = Pairs(table[:, 0], table[:, 1], table[:, 2].astype(bool))
+    labels = evaluated.labels
     one_folder = int(np.count_nonzero(~pairs.same & (labels[pairs.first] == labels[pairs.second])))
     return ClonedPairs(pairs, np.array(plates, dtype=str), str(file), list(missing), outside, one_folder)
 
@@ -78,15 +81,13 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
             reader = csv.DictReader(stream, restval="")
             absent = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if absent:
-                raise UserError(
-                    f"--cloned_pairs {file}: has no column {' and '.join(absent)}; "
-                    f"its first line must be {','.join(COLUMNS)}"
-                )
+                problem = f"has no column {' and '.join(absent)}"
+                raise UserError("cloned_pairs", problem, f"its first line must be {','.join(COLUMNS)}", file)
             return [(reader.line_num, row) for row in reader]
     except OSError as error:
-        raise UserError(f"--cloned_pairs {file}: cannot be read ({error.strerror}); check the path") from None
+        raise UserError("cloned_pairs", f"cannot be read ({error.strerror})", "check the path", file) from None
     except csv.Error as error:
-        raise UserError(f"--cloned_pairs {file}: is not a CSV file ({error})") from None
+        raise UserError("cloned_pairs", f"is not a CSV file ({error})", value=file) from None
 
 
 def _relative(path: str, known: dict[str, int]) -> str:
@@ -94,15 +95,13 @@ def _relative(path: str, known: dict[str, int]) -> str:
     return path if path in known else str(PurePosixPath(path.replace("\\", "/")))
 
 
-def pairs_by_plate(labels: np.ndarray, plates: Sequence[str]) -> ClonedPairs:
-    """All pairs of photos within each plate that two or more identities share; plates[c] is that of identity c.
-
-    labels: (N,) sorted, indices into `plates`.
-    """
+def pairs_by_plate(evaluated: Collection) -> ClonedPairs:
+    """All pairs of photos within each plate that two or more identities share by their names."""
+    labels = evaluated.labels
     starts, counts = ranges(labels)
     members: dict[str, list[int]] = {}
-    for identity, plate in enumerate(plates):
-        members.setdefault(plate, []).append(identity)
+    for identity, name in enumerate(evaluated.identities):
+        members.setdefault(plate_of(name), []).append(identity)
     firsts, seconds, names = [], [], []
     for plate, identities in members.items():
         if len(identities) > 1:
@@ -119,10 +118,10 @@ def pairs_by_plate(labels: np.ndarray, plates: Sequence[str]) -> ClonedPairs:
     return ClonedPairs(pairs, np.concatenate(names), "folder names (PLATE and PLATE~2 are two vehicles)")
 
 
-def judge_clones(
-    embeddings: np.ndarray, cloned: ClonedPairs, threshold: float, protocol: Protocol
-) -> tuple[np.ndarray, dict[str, Figure]]:
-    """Distances (P,) float64, and the shares judged right at `threshold`: clones_judged_different,
+def clone_metrics(
+    embeddings: np.ndarray, cloned: ClonedPairs, threshold: float, protocol: EvaluationProtocol
+) -> tuple[np.ndarray, dict[str, MetricWithInterval]]:
+    """Distances (P,) float64 in [0, 2], and the shares that are judged right at `threshold`: clones_judged_different,
     same_judged_same. Intervals are from a bootstrap over plates; nan where a kind of pair is absent.
     """
     pairs = cloned.pairs
