@@ -14,7 +14,7 @@ from demo.run import results
 from demo.run.steps import DemoFolder
 from siamclip.errors import printable
 from siamclip.evaluation.report.console import SHOWN
-from siamclip.evaluation.report.page import FIGURE_NAMES
+from siamclip.evaluation.report.labels import METRIC_LABELS
 
 Shown = Iterable[RenderableType]
 _WIDE = 100  # columns that the table of planted defects needs with its methods
@@ -37,7 +37,7 @@ def evaluation_rows(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
     """(name, the demo's figure, that of the pretrained network) for the threshold and each figure."""
     compared = metrics["comparison"]
     thresholds = ("-" if row["threshold"] is None else f"{row['threshold']:.4f}" for row in compared)
-    figures = [(FIGURE_NAMES[name], *(interval(row["figures"].get(name)) for row in compared)) for name in SHOWN]
+    figures = [(METRIC_LABELS[name], *(interval(row["figures"].get(name)) for row in compared)) for name in SHOWN]
     return [("threshold", *thresholds), *figures]
 
 

@@ -85,7 +85,7 @@ def _readable(collection: Collection, unreadable: Container[Path]) -> Collection
 def select_photos(
     whole: Collection, elsewhere: Collection | None, seen: SeenIdentities | None, split: str | None
 ) -> EvaluatedPhotos:
-    """The evaluated photos, of `whole`, and the validation photos, of `elsewhere` or, without such a folder, of `whole`.
+    """Evaluated photos, of `whole`, and validation photos, of the folder `elsewhere` or, without one, of `whole`.
 
     split: "test", "val" or "all". None: the identities that the checkpoint has not seen, which are all of a folder of
     other identities; of a folder that holds nobody but validation identities, these. Raises UserError where that leaves
