@@ -244,7 +244,7 @@ class Training:
         processes = self.accelerator.num_processes
         if len(batches) < processes:
             raise UserError(
-                f"--batch_size {config.batch_size}: {processes} processes share {len(batches)} batches; lower it"
+                "batch_size", f"{processes} processes share {len(batches)} batches", "lower it", config.batch_size
             )
         return batches[self.accelerator.process_index : len(batches) - len(batches) % processes : processes]
 
@@ -254,8 +254,10 @@ class Training:
 
     def _diverged(self, what: str) -> UserError:
         return UserError(
-            f"--learning_rate {self.config.learning_rate:g}: {what} in epoch {self.state.progress.epoch + 1}; "
-            "lower it, or set --precision fp32"
+            "learning_rate",
+            f"{what} in epoch {self.state.progress.epoch + 1}",
+            "lower it, or set `precision` fp32",
+            f"{self.config.learning_rate:g}",
         )
 
     # -- validation -----------------------------------------------------------------------------------------
@@ -278,7 +280,7 @@ class Training:
         config, val = self.config, self.splits.val
         embeddings = self._embed(self.val_loader)
         for i, why in self.val_loader.failures.items():
-            raise UserError(f"{val.files[i]}: can no longer be read ({why}); put it back and go on with --resume")
+            raise UserError("", f"{val.files[i]}: can no longer be read ({why})", "put it back and go on with `resume`")
         if not np.isfinite(embeddings).all():
             raise self._diverged("the weights became so large that embeddings are not finite")
         return validate(
@@ -359,7 +361,7 @@ def train(config: TrainConfig, argv: Sequence[str] = ()) -> Path:
         saved = saved_metadata(root / run / "last")
         config = replace(resumed(saved["config"], replace(config, run_name=run), argv), resume=False)
     elif config.run_name and (root / config.run_name / "last" / checkpoint.METADATA).exists():
-        raise UserError(f"--run_name {config.run_name}: exists in {root}; choose another, or add --resume")
+        raise UserError("run_name", f"exists in {root}", "choose another, or add `resume`", config.run_name)
     training = Training(config)
     if resuming:
         training.checkpoints.resume()

@@ -47,7 +47,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise UserError(f"--out {path}: cannot be written ({error.strerror or error}); nothing was changed") from error
+        raise UserError("out", f"cannot be written ({error.strerror or error})", "nothing was changed", path) from error
     finally:
         with contextlib.suppress(OSError):  # the first error is the one to report
             beside.unlink(missing_ok=True)

@@ -72,9 +72,9 @@ def fit_calibration(distances: np.ndarray, same: np.ndarray, method: Method, pri
     if same.all() or not same.any():
         raise ValueError("calibration needs both same and different pairs")
     if prior is not None and not 0 < prior < 1:
-        raise UserError(f"calibration prior is {prior}: give the expected share of same pairs, between 0 and 1")
+        raise UserError("", f"calibration prior is {prior}: give the expected share of same pairs, between 0 and 1")
     if method not in get_args(Method):
-        raise UserError(f"calibration method {method!r} is unknown: use one of {', '.join(get_args(Method))}")
+        raise UserError("", f"calibration method {method!r} is unknown: use one of {', '.join(get_args(Method))}")
     share = same.mean()
     same_weight, different_weight = (1.0, 1.0) if prior is None else (prior / share, (1 - prior) / (1 - share))
     fit = _fit_platt if method == "platt" else _fit_isotonic
@@ -94,8 +94,8 @@ def calibration_from_dict(stored: dict[str, Any]) -> Calibration:
             if in_order and np.isfinite(x).all() and ((y >= 0) & (y <= 1)).all():
                 return Isotonic(tuple(x.tolist()), tuple(y.tolist()))
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"calibration is damaged ({error!r}): fit it again with evaluate.py") from error
-    raise UserError("calibration is damaged (unknown method or impossible values): fit it again with evaluate.py")
+        raise UserError("", f"calibration is damaged ({error!r}): fit it again with evaluate.py") from error
+    raise UserError("", ("calibration is damaged (unknown method or impossible values): fit it again with evaluate.py"))
 
 
 def _fit_platt(distances: np.ndarray, same: np.ndarray, same_weight: float, different_weight: float) -> Platt:

@@ -144,7 +144,7 @@ def test_the_margins_end_pushing_and_pulling() -> None:
 
 @pytest.mark.parametrize("margin", [0.0, -0.5, 2.0001, math.nan])
 def test_a_margin_that_cannot_be_met_is_refused(margin: float) -> None:
-    with pytest.raises(UserError, match=r"--margin .* \(0, 2\]"):
+    with pytest.raises(UserError, match=r"margin .* \(0, 2\]"):
         make_loss("contrastive", margin)
 
 
@@ -343,5 +343,5 @@ def test_aliases_and_capitals(alias: str, name: str) -> None:
     ("name", "says"), [("tripplet", "did you mean triplet"), ("xyz", "choose one of contrastive, triplet")]
 )
 def test_an_unknown_name_is_answered_with_one_that_exists(name: str, says: str) -> None:
-    with pytest.raises(UserError, match=f"--loss {name}: no such loss; {says}"):
+    with pytest.raises(UserError, match=f"loss {name}: no such loss; {says}"):
         make_loss(name, 0.5)

@@ -30,8 +30,10 @@ def mixed_inside(encoder: SiameseEncoder, mixed: Mixed) -> Iterator[None]:
     blocks = blocks_of(encoder.tower)
     if mixed.layer > len(blocks):
         raise UserError(
-            f"--set samplepairing.layer={mixed.layer}: {encoder.spec.model} has {len(blocks)} blocks; give 0 (the "
-            f"input) to {len(blocks)}"
+            "set",
+            f"{encoder.spec.model} has {len(blocks)} blocks",
+            f"give 0 (the input) to {len(blocks)}",
+            f"samplepairing.layer={mixed.layer}",
         )
 
     def mix(activations: torch.Tensor) -> torch.Tensor:

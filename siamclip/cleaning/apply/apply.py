@@ -64,7 +64,7 @@ def apply(
     if len({removal.path for removal in removals}) != len(removals):
         raise ValueError("a photo is to be removed twice")
     if not root.is_dir():
-        raise UserError(f"{root}: the collection is not there; mount or move it back, or scan it where it is now")
+        raise UserError("", f"{root}: the collection is not there", "mount or move it back, or scan it where it is now")
     root = root.resolve()
     if quarantine is not None and quarantine.absolute() == run.quarantine.absolute():
         quarantine = None
@@ -121,7 +121,7 @@ def _check(
         listed = "; ".join(f"{printable(path)}: {why}" for path, why in wrong[:_SHOWN])
         more = f"; and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
         photos = "1 photo is" if len(wrong) == 1 else f"{len(wrong):,} photos are"
-        raise UserError(f"{photos} not as scanned ({listed}{more}); nothing was moved: scan and find again")
+        raise UserError("", f"{photos} not as scanned ({listed}{more})", "nothing was moved: scan and find again")
     return todo, already
 
 
@@ -184,8 +184,9 @@ def _refuse_overlap(root: Path, quarantine: Path) -> None:
     resolved = quarantine.resolve()
     if resolved == root or root in resolved.parents or resolved in root.parents:
         raise UserError(
-            f"--quarantine {quarantine}: must lie outside of the collection {root}, and not around it: "
-            "the next scan would take its photos in"
+            "quarantine",
+            (f"must lie outside of the collection {root}, and not around it: the next scan would take its photos in"),
+            value=quarantine,
         )
 
 
@@ -195,9 +196,9 @@ def _refuse_foreign(quarantine: Path, journal: Journal) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UserError(f"--quarantine {quarantine}: cannot be used ({error.strerror}); give another folder") from None
+        raise UserError("quarantine", f"cannot be used ({error.strerror})", "give another folder", quarantine) from None
     if names and OWNER + journal.history.identity not in names:
-        raise UserError(f"--quarantine {quarantine}: holds files that are not of this run; give an empty folder")
+        raise UserError("quarantine", "holds files that are not of this run", "give an empty folder", quarantine)
 
 
 def _make_quarantine(quarantine: Path, owner: str | None) -> None:
@@ -207,8 +208,9 @@ def _make_quarantine(quarantine: Path, owner: str | None) -> None:
             (quarantine / (OWNER + owner)).touch()
     except OSError as error:
         raise UserError(
-            f"{quarantine}: the quarantine cannot be made ({error.strerror}); nothing was moved: "
-            "give another place with --quarantine"
+            "",
+            f"{quarantine}: the quarantine cannot be made ({error.strerror})",
+            "nothing was moved: give another place with `quarantine`",
         ) from None
 
 
@@ -279,7 +281,7 @@ def flush_folders(root: Path, paths: Sequence[str]) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # removed by now: nothing to flush
                 raise UserError(
-                    f"{root.joinpath(*folders)}: cannot be flushed to the disk ({error.strerror})"
+                    "", f"{root.joinpath(*folders)}: cannot be flushed to the disk ({error.strerror})"
                 ) from None
 
 
@@ -289,9 +291,11 @@ def _stopped(journal: Journal, quarantine: Path, path: str, error: OSError | Con
         f"{number:,} {'photo is' if number == 1 else 'photos are'} in the quarantine; undo brings back what is there"
     )
     if isinstance(error, ContentChanged):
-        return UserError(f"{path}: changed while apply was at work, and stays; {so_far}, or scan and find again")
+        return UserError("", f"{path}: changed while apply was at work, and stays", f"{so_far}, or scan and find again")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{quarantine}: is full; make room and run apply again, which goes on; {so_far}")
+        return UserError("", f"{quarantine}: is full; make room and run apply again, which goes on", f"{so_far}")
     return UserError(
-        f"{path}: cannot be moved ({error.strerror}); correct that and run apply again, which goes on; {so_far}"
+        "",
+        (f"{path}: cannot be moved ({error.strerror}); correct that and run apply again, which goes on"),
+        f"{so_far}",
     )

@@ -56,17 +56,19 @@ def read_decisions(path: Path) -> Decisions:
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))  # editors on Windows put a mark in front
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"--decisions {path}: cannot be read ({error}); export it from the report again") from None
+        raise UserError("decisions", f"cannot be read ({error})", "export it from the report again", path) from None
     if not isinstance(content, dict):
-        raise UserError(f"--decisions {path}: holds no decisions; export it from the report again")
+        raise UserError("decisions", "holds no decisions", "export it from the report again", path)
     if content.get("format") != FORMAT:
         raise UserError(
-            f"--decisions {path}: is of format {content.get('format')!r}, this version reads {FORMAT}; "
-            "make the report again and export from it"
+            "decisions",
+            f"is of format {content.get('format')!r}, this version reads {FORMAT}",
+            "make the report again and export from it",
+            path,
         )
     run = content.get("run")
     if not isinstance(run, str):
-        raise UserError(f"--decisions {path}: 'run' must be a text; export it from the report again")
+        raise UserError("decisions", "'run' must be a text", "export it from the report again", path)
     photos = tuple(_decision(path, number, entry) for number, entry in _entries(path, content, "photos"))
     known: dict[str, int] = {}
     for number, photo in enumerate(photos, 1):
@@ -79,7 +81,7 @@ def read_decisions(path: Path) -> Decisions:
 def _entries(path: Path, content: dict[str, Any], key: str) -> Iterable[tuple[int, Any]]:
     entries = content.get(key)
     if not isinstance(entries, list):
-        raise UserError(f"--decisions {path}: {key!r} must be a list; export it from the report again")
+        raise UserError("decisions", f"{key!r} must be a list", "export it from the report again", path)
     return enumerate(entries, 1)
 
 
@@ -104,4 +106,4 @@ def _pair(path: Path, number: int, entry: Any) -> tuple[str, str]:
 
 
 def _wrong(path: Path, key: str, number: int, what: str) -> UserError:
-    return UserError(f"--decisions {path}: {key}, entry {number}: {what}")
+    return UserError("decisions", f"{key}, entry {number}: {what}", value=path)

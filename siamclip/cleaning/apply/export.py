@@ -73,9 +73,9 @@ def export(
     that changed since the scan, the others are then exported.
     """
     if mode not in ("hardlink", "copy"):
-        raise UserError(f"--export_mode {mode}: must be hardlink or copy")
+        raise UserError("export_mode", "must be hardlink or copy", value=mode)
     if not root.is_dir():
-        raise UserError(f"{root}: the collection is not there; mount or move it back, or scan it where it is now")
+        raise UserError("", f"{root}: the collection is not there", "mount or move it back, or scan it where it is now")
     root = root.resolve()
     _claim(root, destination, {photo.path for photo in photos if photo.content})
     summary, changed = ExportSummary(), []
@@ -96,8 +96,10 @@ def export(
     if changed:
         listed = ", ".join(map(printable, changed[:_SHOWN])) + (" ..." if len(changed) > _SHOWN else "")
         raise UserError(
-            f"--export {destination}: changed since the scan and left out: {len(changed):,} of the photos ({listed}); "
-            "scan and find again, then export again, which goes on"
+            "export",
+            f"changed since the scan and left out: {len(changed):,} of the photos ({listed})",
+            "scan and find again, then export again, which goes on",
+            destination,
         )
     return summary
 
@@ -105,24 +107,26 @@ def export(
 def _claim(root: Path, destination: Path, expected: set[str]) -> None:
     resolved = destination.resolve()
     if resolved == root or root in resolved.parents or resolved in root.parents:
-        raise UserError(f"--export {destination}: must lie outside of the collection {root}, and not around it")
+        raise UserError("export", f"must lie outside of the collection {root}, and not around it", value=destination)
     marker = destination / MARKER
     try:
         destination.mkdir(parents=True, exist_ok=True)
         if marker.exists():
             _check_marker(marker, root, destination)
         elif not all(_is_ours(entry.name) for entry in os.scandir(destination)):
-            raise UserError(f"--export {destination}: holds files that are not of an export; give an empty folder")
+            raise UserError("export", "holds files that are not of an export", "give an empty folder", destination)
         else:
             content: dict[str, Any] = {"format": FORMAT, "root": str(root)}
             write_atomically(marker, json.dumps(content).encode())
         foreign = [path for path in _files_below(destination) if path not in expected]
     except OSError as error:
-        raise UserError(f"--export {destination}: cannot be written ({error.strerror}); give another folder") from None
+        raise UserError("export", f"cannot be written ({error.strerror})", "give another folder", destination) from None
     if foreign:
         raise UserError(
-            f"--export {destination}: holds what is not to be exported, such as {printable(min(foreign))} "
-            f"({len(foreign):,} in all); nothing is removed there: give an empty folder"
+            "export",
+            (f"holds what is not to be exported, such as {printable(min(foreign))} ({len(foreign):,} in all)"),
+            "nothing is removed there: give an empty folder",
+            destination,
         )
 
 
@@ -132,10 +136,10 @@ def _check_marker(marker: Path, root: Path, destination: Path) -> None:
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{marker}: is no marker of an export that this version knows; give an empty folder")
+        raise UserError("", f"{marker}: is no marker of an export that this version knows", "give an empty folder")
     if content.get("root") != str(root):
         raise UserError(
-            f"--export {destination}: is the export of {content.get('root')}, not of {root}; give another folder"
+            "export", f"is the export of {content.get('root')}, not of {root}", "give another folder", destination
         )
 
 
@@ -168,7 +172,7 @@ def _export_one(root: Path, photo: Kept, destination: Path, mode: Mode) -> bool:
             target.unlink()  # perhaps a placeholder of an interrupted export: see transfer.rename
         if target.exists():
             if not target.holds(photo.content):
-                raise UserError(f"--export {destination}: holds another {photo.path}; give an empty folder")
+                raise UserError("export", f"holds another {photo.path}", "give an empty folder", destination)
             return False
         if mode == "hardlink":
             _link_whole(source, target, photo.content)
@@ -187,12 +191,16 @@ def _link_whole(source: Place, target: Place, content: str) -> None:
 def _stopped(path: str, destination: Path, error: OSError) -> UserError:
     if error.errno == errno.EXDEV:
         return UserError(
-            f"--export {destination}: lies on another file system, where hard links cannot lead; "
-            "use --export_mode copy, or a folder on the same one"
+            "export",
+            "lies on another file system, where hard links cannot lead",
+            "use `export_mode` copy, or a folder on the same one",
+            destination,
         )
     if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
-        return UserError(f"--export {destination}: {path}: no hard link ({error.strerror}); use --export_mode copy")
+        return UserError("export", f"{path}: no hard link ({error.strerror})", "use `export_mode` copy", destination)
     return UserError(
-        f"--export {destination}: {path}: cannot be written ({error.strerror}); correct that and run it again, "
-        "which goes on"
+        "export",
+        f"{path}: cannot be written ({error.strerror})",
+        "correct that and run it again, which goes on",
+        destination,
     )

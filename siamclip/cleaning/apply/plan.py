@@ -56,18 +56,19 @@ def plan(
         if methods is not None and method not in methods:
             continue
         if path not in rows or _content(photos, rows[path]) != content:
-            raise UserError(f"{path}: is another photo in the scan than in the findings; run find again")
+            raise UserError("", f"{path}: is another photo in the scan than in the findings", "run find again")
         proposed.setdefault(path, []).append((method, reason))
         if related and METHODS[method].family == "duplicates":
             keepers.setdefault(path, set()).add(related)
     result = Plan()
     for decision in () if decisions is None else decisions.photos:
         if decision.path not in rows:
-            raise UserError(f"--decisions: {decision.path} is not in the scan; make the report again and decide anew")
+            raise UserError("decisions", f"{decision.path} is not in the scan", "make the report again and decide anew")
         if _content(photos, rows[decision.path]) != decision.content:
             raise UserError(
-                f"--decisions: {decision.path} has other content now than when it was decided on; "
-                "make the report again and decide anew"
+                "decisions",
+                f"{decision.path} has other content now than when it was decided on",
+                "make the report again and decide anew",
             )
         if not decision.keep:
             proposed.setdefault(decision.path, []).append((BY_HAND, _REMOVED))

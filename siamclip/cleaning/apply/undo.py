@@ -44,7 +44,7 @@ def undo(run: Run, *, last: bool = False, progress: Progress = nothing) -> UndoS
     Raises UserError where nothing was ever applied, or the collection or quarantine is not where it was.
     """
     if not run.journal.exists():
-        raise UserError(f"{run.journal}: there is none, so nothing was applied that could be undone")
+        raise UserError("", f"{run.journal}: there is none, so nothing was applied that could be undone")
     summary = UndoSummary()
     with run.lock("undo"), Journal(run.journal) as journal:
         _refuse_missing(run, journal)
@@ -67,12 +67,16 @@ def _refuse_missing(run: Run, journal: Journal) -> None:
     for number, move in one_of_each.items():
         root = journal.history.rounds[number].root
         if not root.is_dir():
-            raise UserError(f"{root}: the collection is not there any more; mount it or move it back, then undo")
+            raise UserError("", f"{root}: the collection is not there any more", "mount it or move it back, then undo")
         folders, _ = split(move.removal.path)
         if folders and not any(os.scandir(root)):
             raise UserError(
-                f"{root}: the collection's folder is empty; mount its disk, or make the folder {folders[0]} in it "
-                "if this is where the photos belong, then undo"
+                "",
+                f"{root}: the collection's folder is empty",
+                (
+                    f"mount its disk, or make the folder {folders[0]} in it if this is where the photos "
+                    "belong, then undo"
+                ),
             )
 
 

@@ -72,7 +72,7 @@ def measure(photos: PhotoTable, method: str) -> Measure:
         return Measure("hash", values[usable].astype(np.uint64), rows[usable])
     known = [name for name, row in METHODS.items() if {"embedding", "perceptual", "perceptual16"} & set(row.needs)]
     known = [name for name in known if METHODS[name].family == "duplicates"]
-    raise UserError(f"--method {method}: has no distance to calibrate; choose one of {', '.join(known)}")
+    raise UserError("method", "has no distance to calibrate", f"choose one of {', '.join(known)}", method)
 
 
 def default_range(kind: str, words: int, threshold: float) -> float:
@@ -101,10 +101,10 @@ def draw(
     compared = measure(photos, method)
     last = default_range(compared.kind, compared.values.shape[1], threshold) if max_distance is None else max_distance
     if number < BINS:
-        raise UserError(f"--questions {number}: must be at least {BINS}")
+        raise UserError("questions", f"must be at least {BINS}", value=number)
     if not 0 < threshold < last:
         raise UserError(
-            f"--method {method}: its threshold, a distance of {threshold:g}, must lie within 0 and {last:g}"
+            "method", f"its threshold, a distance of {threshold:g}, must lie within 0 and {last:g}", value=method
         )
     generator = np.random.default_rng(seed)
     archived = photos.is_archived[compared.rows]
@@ -117,7 +117,7 @@ def draw(
         usable = ~(archived[first] & archived[second])
         found.add(first[usable], second[usable], distance[usable], slots)
     if not found.count.any():
-        raise UserError(f"--method {method}: no two photos lie within a distance of {last:g}; there is nothing to ask")
+        raise UserError("method", f"no two photos lie within a distance of {last:g}", "there is nothing to ask", method)
     # a pair is seen if either of its photos is asked
     seen = 1.0 if asked == size else 1 - (1 - asked / size) * (1 - asked / (size - 1))
     upper, bin_of_slot = _bins(slots, found.count, threshold)

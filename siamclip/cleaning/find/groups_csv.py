@@ -34,7 +34,7 @@ def write_groups(path: Path, photos: PhotoTable, copies: Sequence[CopyPairs]) ->
     try:
         write_atomically(path, as_csv(COLUMNS, rows_of_file))
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        raise UserError("", f"{path}: cannot be written ({error.strerror})") from error
     return int(group.max(initial=-1)) + 1
 
 
@@ -43,9 +43,9 @@ def read_groups(path: Path) -> list[tuple[str, str]]:
     try:
         rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"--duplicate_groups {path}: cannot be read ({error}); clean.py find writes one") from None
+        raise UserError("duplicate_groups", f"cannot be read ({error})", "clean.py find writes one", path) from None
     if rows is None:
-        raise UserError(f"--duplicate_groups {path}: has no columns path and group; clean.py find writes such a file")
+        raise UserError("duplicate_groups", "has no columns path and group", "clean.py find writes such a file", path)
     return rows
 
 

@@ -73,27 +73,27 @@ def read_annotations(source: str, photos: PhotoTable) -> Boxes:
                 rows += [row] * len(annotation.boxes)
                 corners.append(np.clip(annotation.boxes / np.tile(size, 2), 0, 1))
     if not rows:
-        raise UserError(f"{source}: no box of a photo in {photos.root}; names must match paths relative to it")
+        raise UserError("", f"{source}: no box of a photo in {photos.root}", "names must match paths relative to it")
     return Boxes(np.array(rows, np.int64), np.concatenate(corners), unknown)
 
 
 def _annotations(path: Path, root: Path) -> tuple[Iterator[Annotation], bool]:
     """What the source holds, and whether its names come without the photos' suffixes."""
     if not path.exists():
-        raise UserError(f"{path}: does not exist; give a folder of YOLO or VOC files, a COCO .json or a .csv")
+        raise UserError("", f"{path}: does not exist", "give a folder of YOLO or VOC files, a COCO .json or a .csv")
     if path.is_file():
         suffix = path.suffix.lower()
         if suffix == ".csv":
             return _csv(path, root), False
         if suffix == ".json":
             return _coco(path), False
-        raise UserError(f"{path}: boxes come as a folder of YOLO .txt or VOC .xml files, a COCO .json or a .csv")
+        raise UserError("", f"{path}: boxes come as a folder of YOLO .txt or VOC .xml files, a COCO .json or a .csv")
     files = [Path(folder) / name for folder, _, names in os.walk(path) for name in sorted(names)]
     texts = [file for file in files if file.suffix == ".txt" and file.name not in _NO_BOXES]
     documents = [file for file in files if file.suffix == ".xml"]
     if bool(texts) == bool(documents):
         found = "both YOLO .txt and VOC .xml files" if texts else "neither YOLO .txt nor VOC .xml files"
-        raise UserError(f"{path}: {found}; give the folder of one format")
+        raise UserError("", f"{path}: {found}", "give the folder of one format")
     return (_yolo(path, texts), True) if texts else (_voc(documents), False)
 
 
@@ -112,10 +112,10 @@ def _yolo(folder: Path, files: list[Path]) -> Iterator[Annotation]:
                 continue
             where = f"{file}, line {number}"
             if len(fields) not in (5, 6):
-                raise UserError(f"{where}: {len(fields)} fields; a YOLO box is: class cx cy width height")
+                raise UserError("", f"{where}: {len(fields)} fields", "a YOLO box is: class cx cy width height")
             centre_x, centre_y, width, height = _numbers(fields[1:5], where)
             if not (0 <= width <= 1.001 and 0 <= height <= 1.001):
-                raise UserError(f"{where}: width and height of a YOLO box are shares of the photo, from 0 to 1")
+                raise UserError("", f"{where}: width and height of a YOLO box are shares of the photo, from 0 to 1")
             half = np.array([width, height]) / 2
             centre = np.array([centre_x, centre_y])
             boxes.append(np.concatenate([centre - half, centre + half]))
@@ -128,33 +128,35 @@ def _coco(path: Path) -> Iterator[Annotation]:
     try:
         document = json.loads(_text(path))
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
+        raise UserError("", f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
     except RecursionError as error:
-        raise UserError(f"{path}: not COCO: nested too deeply") from error
+        raise UserError("", f"{path}: not COCO: nested too deeply") from error
     if not isinstance(document, dict) or not all(isinstance(document.get(k), list) for k in ("images", "annotations")):
-        raise UserError(f"{path}: not COCO: it has no lists `images` and `annotations`")
+        raise UserError("", f"{path}: not COCO: it has no lists `images` and `annotations`")
     boxes: dict[Any, list[np.ndarray]] = {}
     for number, entry in enumerate(document["annotations"]):
         where = f"{path}, annotations[{number}]"
         if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), int | str):
-            raise UserError(f"{where}: no image_id")
+            raise UserError("", f"{where}: no image_id")
         box = entry.get("bbox")
         if not isinstance(box, list) or len(box) != 4:
-            raise UserError(f"{where}: bbox must be [x, y, width, height]")
+            raise UserError("", f"{where}: bbox must be [x, y, width, height]")
         x, y, width, height = _numbers(box, where)
         if width < 0 or height < 0:
-            raise UserError(f"{where}: a bbox of negative size")
+            raise UserError("", f"{where}: a bbox of negative size")
         boxes.setdefault(entry["image_id"], []).append(np.array([x, y, x + width, y + height]))
     for number, entry in enumerate(document["images"]):
         where = f"{path}, images[{number}]"
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not isinstance(entry.get("id"), int | str):
-            raise UserError(f"{where}: needs an id and a file_name")
+            raise UserError("", f"{where}: needs an id and a file_name")
         width, height = _numbers([entry.get("width") or 0, entry.get("height") or 0], where)
         if entry["id"] in boxes:
             yield Annotation(name, where, np.array(boxes.pop(entry["id"])), width, height)
     if boxes:
-        raise UserError(f"{path}: boxes of image_id {printable(str(next(iter(boxes))))}, which is not among the images")
+        raise UserError(
+            "", (f"{path}: boxes of image_id {printable(str(next(iter(boxes))))}, which is not among the images")
+        )
 
 
 def _voc(files: list[Path]) -> Iterator[Annotation]:
@@ -189,10 +191,10 @@ class _VocDocument:
             parser.Parse(_bytes(self.file), True)
         except expat.ExpatError as error:
             message = expat.ErrorString(error.code)
-            raise UserError(f"{self.file}, line {error.lineno}: not XML ({message})") from error
+            raise UserError("", f"{self.file}, line {error.lineno}: not XML ({message})") from error
 
     def _refuse(self, *_: object) -> None:
-        raise UserError(f"{self.file}: a document type is not accepted; remove the <!DOCTYPE ...>")
+        raise UserError("", f"{self.file}: a document type is not accepted", "remove the <!DOCTYPE ...>")
 
     def _start(self, name: str, _: object) -> None:
         self._open.append(name)
@@ -213,7 +215,7 @@ class _VocDocument:
         where = f"{self.file}, line {line}"
         corners = _numbers([self.texts.get(f"{place}/{side}") for side in _SIDES], where)
         if corners[0] > corners[2] or corners[1] > corners[3]:
-            raise UserError(f"{where}: a bndbox of negative size")
+            raise UserError("", f"{where}: a bndbox of negative size")
         self.boxes.append(np.array(corners))
 
 
@@ -240,7 +242,9 @@ class _ByName:
         matches = by_name.get(PurePosixPath(posix).name, [])
         if len({self._paths[row].rpartition("/")[0] for row in matches}) > 1:
             raise UserError(
-                f"{where}: {printable(name)} is the name of {len(matches)} photos; give paths relative to {self._root}"
+                "",
+                f"{where}: {printable(name)} is the name of {len(matches)} photos",
+                f"give paths relative to {self._root}",
             )
         return matches
 
@@ -260,9 +264,9 @@ def _numbers(values: list[Any], where: str) -> list[float]:
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{where}: a box needs four numbers, not {printable(str(values))}") from error
+        raise UserError("", f"{where}: a box needs four numbers, not {printable(str(values))}") from error
     if not all(map(math.isfinite, numbers)):
-        raise UserError(f"{where}: {printable(str(values))} are not all finite")
+        raise UserError("", f"{where}: {printable(str(values))} are not all finite")
     return numbers
 
 
@@ -270,11 +274,11 @@ def _text(file: Path) -> str:
     try:
         return _bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text") from error
+        raise UserError("", f"{file}: not UTF-8 text") from error
 
 
 def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from error
+        raise UserError("", f"{file}: {error.strerror}") from error

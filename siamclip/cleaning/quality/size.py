@@ -23,7 +23,7 @@ def too_small(
     """
     for name, value in (("min_width", min_width), ("min_height", min_height)):
         if value < 1:
-            raise UserError(f"--set too_small.{name}={value}: must be at least 1")
+            raise UserError("set", "must be at least 1", value=f"too_small.{name}={value}")
     widths, heights = photos.column("width"), photos.column("height")
 
     def size(ratio: float, _digits: int) -> str:

@@ -119,14 +119,16 @@ def _check(method: str, limits: Sequence[Limit], percentile: float | None, max_s
                 (False, True): f"{limit.high:g} or less",
                 (False, False): "a finite number",
             }[math.isfinite(limit.low), math.isfinite(limit.high)]
-            raise UserError(f"--set {method}.{limit.setting}={limit.value:g}: must be {expected}")
+            raise UserError("set", f"must be {expected}", value=f"{method}.{limit.setting}={limit.value:g}")
     if len(limits) == 2 and limits[0].value > limits[1].value:
         low, high = limits
-        raise UserError(f"--set {method}.{low.setting}={low.value:g}: must not exceed {high.setting}={high.value:g}")
+        raise UserError(
+            "set", f"must not exceed {high.setting}={high.value:g}", value=f"{method}.{low.setting}={low.value:g}"
+        )
     if percentile is not None and not 0 < percentile < 100:
-        raise UserError(f"--set {method}.percentile={percentile:g}: must be between 0 and 100, both excluded")
+        raise UserError("set", "must be between 0 and 100, both excluded", value=f"{method}.percentile={percentile:g}")
     if not 0 <= max_share <= 1:
-        raise UserError(f"--set {method}.max_share={max_share:g}: must be from 0 to 1")
+        raise UserError("set", "must be from 0 to 1", value=f"{method}.max_share={max_share:g}")
 
 
 def _suggestion(order: np.ndarray, limits: Sequence[Limit]) -> str:

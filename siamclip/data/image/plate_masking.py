@@ -73,18 +73,18 @@ def read_boxes(csv_path: str | os.PathLike[str], root: str | os.PathLike[str]) -
             reader = csv.DictReader(stream, strict=True)
             missing = sorted({"path", *Box._fields} - set(reader.fieldnames or ()))
             if missing:
-                raise UserError(f"{csv_path}: no column {', '.join(missing)}; the header is path,x1,y1,x2,y2")
+                raise UserError("", f"{csv_path}: no column {', '.join(missing)}", "the header is path,x1,y1,x2,y2")
             for row in reader:
                 path, box = _parse_row(row, f"{csv_path}, line {reader.line_num}")
                 boxes.setdefault(_photo_key(path, Path(root)), []).append(box)
     except OSError as error:
-        raise UserError(f"{csv_path}: {error.strerror}; give the CSV with the plates' boxes") from error
+        raise UserError("", f"{csv_path}: {error.strerror}", "give the CSV with the plates' boxes") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{csv_path}: not UTF-8 text; save it as CSV UTF-8") from error
+        raise UserError("", f"{csv_path}: not UTF-8 text", "save it as CSV UTF-8") from error
     except csv.Error as error:
-        raise UserError(f"{csv_path}, line {reader.line_num + 1}: {error}") from error
+        raise UserError("", f"{csv_path}, line {reader.line_num + 1}: {error}") from error
     if boxes and not any(Path(key).exists() for key in boxes):
-        raise UserError(f"{csv_path}: none of its photos exists; paths are absolute or relative to {root}")
+        raise UserError("", f"{csv_path}: none of its photos exists", f"paths are absolute or relative to {root}")
     return boxes
 
 
@@ -132,7 +132,7 @@ class OcrPlateDetector:
         except ImportError as error:
             # it depends on any opencv-python, and version 5 of that would take the Haar cascades away
             install = 'pip install rapidocr-onnxruntime "opencv-python<5"'
-            raise UserError(f"plate detector ocr: its package is missing; run {install}") from error
+            raise UserError("", "plate detector ocr: its package is missing", f"run {install}") from error
         self._engine = RapidOCR()
         self._lock = threading.Lock()  # the engine keeps the size of the current image as state
 
@@ -195,7 +195,7 @@ def known_name(name: str, table: dict[str, Any], kind: str) -> str:
     if name in table:
         return name
     hint = suggestion(name, table, f"choose from {', '.join(table)}")
-    raise UserError(f"unknown {kind} {name!r}: {hint}")
+    raise UserError("", f"unknown {kind} {name!r}: {hint}")
 
 
 def _fill_mean(patch: np.ndarray, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -229,22 +229,22 @@ def _cascades() -> list[Any]:
         paths = [Path(cv2.__file__).parent / "data" / name for name in _CASCADE_FILES]
         if not all(path.is_file() for path in paths):
             install = 'pip install "opencv-python-headless<5"'
-            raise UserError(f"plate detector haar: OpenCV {cv2.__version__} has no cascades; run {install}")
+            raise UserError("", f"plate detector haar: OpenCV {cv2.__version__} has no cascades", f"run {install}")
         _loaded.cascades = [cv2.CascadeClassifier(str(path)) for path in paths]
     return _loaded.cascades
 
 
 def _parse_row(row: dict[str, str], where: str) -> tuple[str, Box]:
     if None in row or None in row.values():
-        raise UserError(f"{where}: the number of fields differs from the header's; quote a path with a comma")
+        raise UserError("", f"{where}: the number of fields differs from the header's", "quote a path with a comma")
     if not row["path"]:
-        raise UserError(f"{where}: the path is empty")
+        raise UserError("", f"{where}: the path is empty")
     try:
         box = Box(*(float(row[name]) for name in Box._fields))
     except ValueError as error:
-        raise UserError(f"{where}: {error}; x1, y1, x2, y2 are pixels") from error
+        raise UserError("", f"{where}: {error}", "x1, y1, x2, y2 are pixels") from error
     if not all(map(math.isfinite, box)) or box.x1 >= box.x2 or box.y1 >= box.y2:
-        raise UserError(f"{where}: not a box: x1 must be less than x2, and y1 less than y2")
+        raise UserError("", f"{where}: not a box: x1 must be less than x2, and y1 less than y2")
     return row["path"], box
 
 

@@ -52,15 +52,15 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or self.size < 1:
-            raise UserError(f"preprocessing size must be a whole number of pixels >= 1, not {self.size!r}")
+            raise UserError("", f"preprocessing size must be a whole number of pixels >= 1, not {self.size!r}")
         object.__setattr__(self, "mean", _rgb("mean", self.mean, lowest=0.0))
         object.__setattr__(self, "std", _rgb("std", self.std, lowest=1e-6))
         for name, kind in (("interpolation", Interpolation), ("geometry", Geometry)):
             value = getattr(self, name)
             if value not in get_args(kind):
-                raise UserError(f"preprocessing {name} must be one of {get_args(kind)}, not {value!r}")
+                raise UserError("", f"preprocessing {name} must be one of {get_args(kind)}, not {value!r}")
         if not isinstance(self.reduced_decode, bool):
-            raise UserError(f"preprocessing reduced_decode must be a boolean, not {self.reduced_decode!r}")
+            raise UserError("", f"preprocessing reduced_decode must be a boolean, not {self.reduced_decode!r}")
 
     @property
     def pad_color(self) -> tuple[int, int, int]:
@@ -83,7 +83,7 @@ class Preprocessing:
         names = {field.name for field in dataclasses.fields(cls)}
         if values.keys() != names:
             unknown, missing = sorted(values.keys() - names), sorted(names - values.keys())
-            raise UserError(f"preprocessing: unknown keys {unknown}, missing keys {missing}")
+            raise UserError("", f"preprocessing: unknown keys {unknown}, missing keys {missing}")
         return cls(**values)
 
     def fit(self, image: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ def _rgb(name: str, values: Any, lowest: float) -> RGB:
     try:
         red, green, blue = (float(value) for value in values)
     except (TypeError, ValueError):
-        raise UserError(f"preprocessing {name} must be three numbers, not {values!r}") from None
+        raise UserError("", f"preprocessing {name} must be three numbers, not {values!r}") from None
     if not all(lowest <= value <= 1 for value in (red, green, blue)):  # written so that NaN fails too
-        raise UserError(f"preprocessing {name} must lie in [{lowest:g}, 1], not {values!r}")
+        raise UserError("", f"preprocessing {name} must lie in [{lowest:g}, 1], not {values!r}")
     return red, green, blue

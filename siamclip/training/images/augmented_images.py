@@ -103,8 +103,10 @@ def usable_images(
     if not kept:
         reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.most_common())
         raise UserError(
-            f"--augmented_dir {folder}: none of its {len(rows)} images can be trained on ({reasons or 'it is empty'}); "
-            "give augment.py the folder that is trained on as its --input_dir"
+            "augmented_dir",
+            f"none of its {len(rows)} images can be trained on ({reasons or 'it is empty'})",
+            "give augment.py the folder that is trained on as its `input_dir`",
+            folder,
         )
     return MadePhotos(folder, [row.path for row in kept], _labels(kept, numbers), left_out, skipped)
 

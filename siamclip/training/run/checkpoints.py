@@ -60,8 +60,10 @@ class RunCheckpoints:
         metadata = saved_metadata(self.folder / "last")
         if metadata["photos"] != self.fingerprints:
             raise UserError(
-                f"--resume {self.folder.name}: photos were added, removed, moved or changed since it stopped; start a "
-                "new run"
+                "resume",
+                "photos were added, removed, moved or changed since it stopped",
+                "start a new run",
+                self.folder.name,
             )
         self.state.load(self.folder / "last", metadata)
 

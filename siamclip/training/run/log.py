@@ -65,7 +65,7 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"--log_dir {folder}: cannot be written ({error.strerror}); make room or choose another, and --resume"
+            "log_dir", f"cannot be written ({error.strerror})", "make room or choose another, and `resume`", folder
         ) from error
 
 

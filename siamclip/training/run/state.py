@@ -86,7 +86,7 @@ def saved_metadata(folder: Path) -> dict[str, Any]:
     """The metadata of a run's `last`. Raises UserError if the run has saved nothing to go on with."""
     if not (folder / checkpoint.METADATA).is_file():
         raise UserError(
-            f"--resume: {folder.parent} holds no run that can go on (it has saved nothing yet); leave --resume out"
+            "resume", f"{folder.parent} holds no run that can go on (it has saved nothing yet)", "leave `resume` out"
         )
     return checkpoint.read_metadata(folder)
 

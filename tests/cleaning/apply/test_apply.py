@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from siamclip.cleaning.apply import apply as apply_module
 from siamclip.cleaning.apply.apply import BATCH, apply
-from siamclip.cleaning.apply.apply import apply as apply_module
 from siamclip.cleaning.apply.moving.journal import Keeper, Removal
 from siamclip.cleaning.apply.undo import undo
 from siamclip.cleaning.run_folder import RunFolder

@@ -81,7 +81,7 @@ def test_says_what_is_wrong(changes: dict[str, Any], said: str, tmp_path: Path) 
     path = file(tmp_path, **changes)
     with pytest.raises(UserError, match=said) as error:
         read_decisions(path)
-    assert str(error.value).startswith(f"--decisions {path}: ")
+    assert str(error.value).startswith(f"decisions {path}: ")
     assert "\n" not in str(error.value)
 
 

@@ -172,7 +172,7 @@ def test_overlaps_the_collection(place: str, root: Path, tmp_path: Path) -> None
 
 
 def test_no_such_mode_or_collection(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--export_mode move: must be hardlink or copy"):
+    with pytest.raises(UserError, match="export_mode move: must be hardlink or copy"):
         export(root, [], tmp_path / "out", "move")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="the collection is not there"):
         export(tmp_path / "nowhere", [], tmp_path / "out", "copy")
@@ -181,7 +181,7 @@ def test_no_such_mode_or_collection(root: Path, tmp_path: Path) -> None:
 @posix
 def test_hard_links_do_not_cross_file_systems(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", on_its_own_disk(os.link, root))
-    with pytest.raises(UserError, match="another file system, where hard links cannot lead; use --export_mode copy"):
+    with pytest.raises(UserError, match="another file system, where hard links cannot lead; use export_mode copy"):
         export(root, kept(root, FILES), tmp_path / "out", "hardlink")
     assert export(root, kept(root, FILES), tmp_path / "out", "copy").written == len(FILES)
 
@@ -192,7 +192,7 @@ def test_a_second_file_system(root: Path, tmp_path: Path) -> None:
     if not os.access("/dev/shm", os.W_OK) or Path("/dev/shm").stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("no second file system")
     try:
-        with pytest.raises(UserError, match="use --export_mode copy"):
+        with pytest.raises(UserError, match="use export_mode copy"):
             export(root, kept(root, FILES), out, "hardlink")
         export(root, kept(root, FILES), out, "copy")
         assert exported(out) == snapshot(root)

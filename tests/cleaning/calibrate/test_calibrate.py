@@ -164,11 +164,11 @@ def test_shares_are_even_and_complete() -> None:
 
 def test_what_cannot_be_calibrated_is_said() -> None:
     photos = copies(2, 2)
-    with pytest.raises(UserError, match=r"--method laplacian: has no distance.*phash.*semantic"):
+    with pytest.raises(UserError, match=r"method laplacian: has no distance.*phash.*semantic"):
         propose(photos, "laplacian", threshold=5.0)
     with pytest.raises(UserError, match="has no distance"):
         propose(photos, "exact", threshold=5.0)
-    with pytest.raises(UserError, match=f"--questions 3: must be at least {BINS}"):
+    with pytest.raises(UserError, match=f"questions 3: must be at least {BINS}"):
         propose(photos, "phash", 3, threshold=5.0)
     with pytest.raises(UserError, match="must lie within"):
         propose(photos, "phash", threshold=0.0)
@@ -287,7 +287,7 @@ def test_skipped_pairs_count_as_not_asked() -> None:
     assert (result.skipped, other.skipped) == (20, 0)
     with pytest.raises(UserError, match="no pair was answered"):
         evaluate(proposal, dict.fromkeys(answers, "skip"))
-    with pytest.raises(UserError, match="--target_precision 1"):
+    with pytest.raises(UserError, match="target_precision 1"):
         evaluate(proposal, answers, 1.0)
 
 

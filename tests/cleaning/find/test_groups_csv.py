@@ -59,7 +59,7 @@ def test_parquet_with_text_or_bytes_and_a_table_of_ones_own(tmp_path: Path) -> N
 )
 def test_a_parquet_file_with_holes(tmp_path: Path, columns: dict[str, list[object]]) -> None:
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "groups.parquet")
-    with pytest.raises(UserError, match=r"--duplicate_groups .*groups\.parquet: cannot be read"):
+    with pytest.raises(UserError, match=r"duplicate_groups .*groups\.parquet: cannot be read"):
         read_groups(tmp_path / "groups.parquet")
 
 

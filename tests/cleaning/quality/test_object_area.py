@@ -142,7 +142,7 @@ def test_names_are_matched_by_path_and_by_unique_name(table: PhotoTable, tmp_pat
 
 
 def test_boxes_must_be_given(table: PhotoTable) -> None:
-    with pytest.raises(UserError, match=r"--set object_area\.boxes="):
+    with pytest.raises(UserError, match=r"set object_area\.boxes="):
         object_area(table)
 
 

@@ -136,14 +136,14 @@ def test_the_suggested_threshold_keeps_its_promise(values: list[float], share: f
 )
 @pytest.mark.parametrize("name", JUDGING)
 def test_settings_out_of_range(name: str, settings: dict[str, float], message: str) -> None:
-    with pytest.raises(UserError, match=f"--set {name}.{message}".replace(".", r"\.")):
+    with pytest.raises(UserError, match=f"set {name}.{message}".replace(".", r"\.")):
         load_target(METHODS[name].target)(_table([1.0]), **settings)
 
 
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("laplacian", {"threshold": -1.0}, "--set laplacian.threshold=-1: must be 0 or more"),
+        ("laplacian", {"threshold": -1.0}, "set laplacian.threshold=-1: must be 0 or more"),
         ("laplacian", {"threshold": float("nan")}, "threshold=nan"),
         ("laplacian", {"threshold": float("inf")}, "threshold=inf"),
         ("fft_ratio", {"threshold": 101.0}, "must be from 0 to 100"),

@@ -99,7 +99,7 @@ def test_unreadable_images_are_skipped_and_listed(damage: str, tmp_path: Path) -
 
 def test_a_folder_without_a_usable_image_is_refused(tmp_path: Path) -> None:
     folder = augmented_folder(tmp_path / "out", [blend("x/A/0.png", "x/A/1.png"), LEAKS["within a test identity"]])
-    with pytest.raises(UserError, match=r"--augmented_dir .*none of its 2 images can be trained on .*--input_dir"):
+    with pytest.raises(UserError, match=r"augmented_dir .*none of its 2 images can be trained on .*input_dir"):
         used(folder)
     with pytest.raises(UserError, match=r"holds no manifest\.parquet .*augment\.py"):
         used(tmp_path)

@@ -102,12 +102,12 @@ def test_nothing_half_written_stays(log: RunLog) -> None:
 
 def test_a_folder_that_cannot_be_written_is_an_error_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"--log_dir .*cannot be written"):
+    with pytest.raises(UserError, match=r"log_dir .*cannot be written"):
         RunLog(tmp_path / "file" / "run", 0)
 
 
 def test_a_log_folder_that_vanishes_is_an_error_of_the_user(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "run", 0)
     shutil.rmtree(tmp_path / "run")
-    with pytest.raises(UserError, match="--resume"):
+    with pytest.raises(UserError, match="resume"):
         log.settings("model: x")

