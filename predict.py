@@ -325,7 +325,7 @@ def answer_table(config: PredictConfig) -> None:
     rule, model = predictor.rule, predictor.embedder.name
     counts: Counter[str] = Counter()
     unanswered = dict.fromkeys(("answer", "is_same", "distance", "confidence", "error"))
-    with replacing(out) as file, progress("pairs", table.total) as advance:
+    with replacing(out, "out") as file, progress("pairs", table.total) as advance:
         writer = csv.DictWriter(file, list(dict.fromkeys((*table.columns, *unanswered))), lineterminator="\n")
         writer.writeheader()
         rows = table.rows()

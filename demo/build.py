@@ -21,6 +21,7 @@ from demo.vehicle.design.vehicle import Vehicle
 from demo.vehicle.fleet import class_folder, sample_fleet, view_generator
 from demo.vehicle.model import assemble
 from siamclip.errors import UserError
+from siamclip.files.atomic import write_atomically
 
 _FORMAT = 1  # raised whenever the same parameters would give other pictures
 
@@ -276,16 +277,9 @@ def write_csv(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    _write_whole(path, text.getvalue())
+    write_atomically(path, text.getvalue().encode("utf-8"))
 
 
 def _write_manifest(paths: DemoPaths, parameters: Parameters, complete: bool) -> None:
     content = {"siamclip_demo": asdict(parameters), "complete": complete}
-    _write_whole(paths.manifest, json.dumps(content, indent=2) + "\n")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """All of the file or nothing of it."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_bytes(text.encode("utf-8"))
-    draft.replace(path)
+    write_atomically(paths.manifest, f"{json.dumps(content, indent=2)}\n".encode())

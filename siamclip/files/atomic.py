@@ -15,39 +15,42 @@ from siamclip.errors import UserError
 _LONGEST_NAME = 200  # bytes; file systems take 255
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """All of `content` or nothing: written beside the target, flushed to the disk, then renamed over it."""
+@contextlib.contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write into; at the end it is flushed to the disk and renamed to `path`.
+
+    After an error nothing is left of it, and `path` is what it was before; after a kill a `.NAME.PROCESS.part` may be
+    left. Raises OSError.
+    """
     name = path.name
     if len(os.fsencode(name)) > _LONGEST_NAME:  # what is added must fit, too
         name = xxhash.xxh3_128_hexdigest(os.fsencode(name))
-    beside = path.with_name(f".{name}.{os.getpid()}.part")
+    draft = path.with_name(f".{name}.{os.getpid()}.part")
     try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield draft
+        with draft.open("rb+") as file:
             os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
+        draft.replace(path)
+    finally:
         with contextlib.suppress(OSError):  # the first error is the one to report
-            beside.unlink(missing_ok=True)
-        raise
+            draft.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """All of `content` or nothing (see draft_of). Raises OSError."""
+    with draft_of(path) as draft:
+        draft.write_bytes(content)
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 file that takes its name when it is complete: an error or a kill leaves what was there before.
+def replacing(path: Path, setting: str) -> Iterator[TextIO]:
+    """A UTF-8 file that takes the name `path` when it is complete (see draft_of).
 
-    Raises UserError where it cannot be written.
+    Raises UserError for `setting`, which gave the path, where it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
+        with draft_of(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
     except OSError as error:
-        raise UserError("out", f"cannot be written ({error.strerror or error})", "nothing was changed", path) from error
-    finally:
-        with contextlib.suppress(OSError):  # the first error is the one to report
-            beside.unlink(missing_ok=True)
+        problem = f"cannot be written ({error.strerror or error})"
+        raise UserError(setting, problem, "nothing was changed", path) from error

@@ -16,22 +16,26 @@ _LOCKED_BYTE = 1 << 30
 
 
 @contextmanager
-def hold(folder: Path, doing: str, flag: str = "") -> Iterator[None]:
+def hold(folder: Path, doing: str, setting: str = "") -> Iterator[None]:
     """Hold `folder`, which is made if it is not there. Raises UserError where another process holds it.
 
-    The lock is the operating system's: it ends with the process that holds it, however that ends. `doing` is what
-    the other process is told, `flag` the one that gave the folder.
+    The lock is the operating system's: it ends with the process that holds it, however that ends. (filelock's locks
+    either end so or name their holder, not both.) `doing` is what the other process is told, `setting` the one that
+    gave the folder.
     """
-    named = f"{flag} {folder}" if flag else str(folder)
+
+    def refused(problem: str, remedy: str) -> UserError:
+        return UserError(setting, problem if setting else f"{folder}: {problem}", remedy, folder if setting else None)
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise UserError(f"{named}: cannot be locked ({error.strerror}); the folder must be writable") from None
+        raise refused(f"cannot be locked ({error.strerror})", "the folder must be writable") from None
     try:
         if not _locked(descriptor):
             holder = os.read(descriptor, 200).decode("utf-8", "replace") or "another process"
-            raise UserError(f"{named}: is in use by {printable(holder)}; wait until it is done")
+            raise refused(f"is in use by {printable(holder)}", "wait until it is done")
         with contextlib.suppress(OSError):  # a full disk: the name of the holder is lost, the lock holds
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} ({doing})".encode())

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from siamclip.errors import ImageError, UserError
-from siamclip.files.atomic import replacing
 from siamclip.prediction.pair_table import PairTable
 
 
@@ -62,23 +61,3 @@ def test_a_missing_table_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(UserError, match="cannot be read"):
             PairTable(path)
-
-
-def test_a_file_is_replaced_only_when_it_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / "out.csv"
-    path.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path) as file:
-        file.write("half")
-        file.flush()
-        raise RuntimeError
-    assert path.read_text() == "old"
-    with replacing(path) as file:
-        file.write("新")
-        assert path.read_text() == "old"
-    assert path.read_bytes() == "新".encode()
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_file_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"out\.csv: cannot be written"), replacing(tmp_path / "no" / "out.csv"):
-        pass

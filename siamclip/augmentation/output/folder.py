@@ -89,7 +89,7 @@ class OutputFolder:
     def __enter__(self) -> OutputFolder:
         check_output_dir(self.path, self._input_dir, self._command, self._settings)
         with ExitStack() as stack:
-            stack.enter_context(folder_lock.hold(self.path, self._command, "--output_dir"))
+            stack.enter_context(folder_lock.hold(self.path, self._command, "output_dir"))
             check_output_dir(self.path, self._input_dir, self._command, self._settings)  # nobody changes it from here
             with self.explain_write_errors():
                 if not (self.path / MARKER).exists():

@@ -20,6 +20,7 @@ import xxhash
 
 from siamclip.augmentation.contracts import MadeImage
 from siamclip.augmentation.output.manifest import GATE, as_record, from_record
+from siamclip.files.atomic import draft_of
 
 _OWN = ("name", "bytes", "xxh3")
 
@@ -105,19 +106,13 @@ class OutputJournal:
             return False
 
     def _compact(self) -> None:
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with beside.open("wb") as file:
+        with draft_of(self.path) as draft:
+            with draft.open("wb") as file:
                 for name, (path, start) in sorted(self._places.items(), key=lambda item: item[1][1]):
                     self._file.seek(start)
                     self._places[name] = path, file.tell()
                     file.write(self._file.readline())
-                file.flush()
-                os.fsync(file.fileno())
             self._file.close()  # before it is replaced: Windows keeps what is open
-            beside.replace(self.path)
-        finally:
-            beside.unlink(missing_ok=True)
         self._file = self.path.open("a+b")
 
 

@@ -15,13 +15,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from siamclip.augmentation.contracts import MadeImage
 from siamclip.errors import UserError
+from siamclip.files.atomic import draft_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,23 +86,10 @@ def write_manifest(folder: Path, images: Callable[[], Iterable[MadeImage]], scor
     """Both files, each replaced in one step. `images` gives the rows in their order and is called once for each file;
     `scores`: the names of all the gate's scores. Memory holds a few thousand rows at a time. Raises OSError."""
     columns = [*COLUMNS, *(GATE + name for name in scores)]
-    with _replacing(folder / CSV_NAME) as beside:
-        _write_csv(beside, columns, map(as_record, images()))
-    with _replacing(folder / PARQUET_NAME) as beside:
-        _write_parquet(beside, columns, map(as_record, images()))
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` that takes its name at the end; nothing is left of it after an error."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield beside
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with draft_of(folder / CSV_NAME) as draft:
+        _write_csv(draft, columns, map(as_record, images()))
+    with draft_of(folder / PARQUET_NAME) as draft:
+        _write_parquet(draft, columns, map(as_record, images()))
 
 
 def _write_csv(path: Path, columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> None:

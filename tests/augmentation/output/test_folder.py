@@ -158,7 +158,7 @@ def test_places_that_are_refused(tmp_path: Path, photos: Path) -> None:
     full.mkdir()
     (full / "mine.txt").write_text("mine")
     refused(full, photos, "is not empty")
-    refused(file / "below", photos, "--output_dir .*Not a directory")
+    refused(file / "below", photos, "output_dir .*Not a directory")
 
 
 def test_links_that_lead_into_the_input(tmp_path: Path, photos: Path) -> None:
