@@ -332,6 +332,7 @@ def calibrate(run: RunFolder, config: CleanCalibrateConfig) -> int:
                 answers=None if config.answers is None else Path(config.answers),
                 read=input if sys.stdin.isatty() else None,
                 write=said,
+                called=lambda setting: f"--{setting}",
                 progress=lambda done, total: report("thumbnails", done, total),
             )
     return 0

@@ -185,7 +185,7 @@ def _refuse_overlap(root: Path, quarantine: Path) -> None:
     if resolved == root or root in resolved.parents or resolved in root.parents:
         raise UserError(
             "quarantine",
-            (f"must lie outside of the collection {root}, and not around it: the next scan would take its photos in"),
+            f"must lie outside of the collection {root}, and not around it: the next scan would take its photos in",
             value=quarantine,
         )
 
@@ -293,9 +293,7 @@ def _stopped(journal: Journal, quarantine: Path, path: str, error: OSError | Con
     if isinstance(error, ContentChanged):
         return UserError("", f"{path}: changed while apply was at work, and stays", f"{so_far}, or scan and find again")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError("", f"{quarantine}: is full; make room and run apply again, which goes on", f"{so_far}")
+        return UserError("", f"{quarantine}: is full", f"make room and run apply again, which goes on; {so_far}")
     return UserError(
-        "",
-        (f"{path}: cannot be moved ({error.strerror}); correct that and run apply again, which goes on"),
-        f"{so_far}",
+        "", f"{path}: cannot be moved ({error.strerror})", f"correct that and run apply again, which goes on; {so_far}"
     )

@@ -1,4 +1,4 @@
-"""What people decided in the report, as the report exports it and apply takes it (--decisions).
+"""What people decided in the report, as the report exports it and apply takes it.
 
     {"format": 1,
      "run": "<what the report was made for>",

@@ -124,7 +124,7 @@ def _claim(root: Path, destination: Path, expected: set[str]) -> None:
     if foreign:
         raise UserError(
             "export",
-            (f"holds what is not to be exported, such as {printable(min(foreign))} ({len(foreign):,} in all)"),
+            f"holds what is not to be exported, such as {printable(min(foreign))} ({len(foreign):,} in all)",
             "nothing is removed there: give an empty folder",
             destination,
         )

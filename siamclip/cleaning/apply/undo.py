@@ -73,10 +73,7 @@ def _refuse_missing(run: Run, journal: Journal) -> None:
             raise UserError(
                 "",
                 f"{root}: the collection's folder is empty",
-                (
-                    f"mount its disk, or make the folder {folders[0]} in it if this is where the photos "
-                    "belong, then undo"
-                ),
+                f"mount its disk, or make the folder {folders[0]} in it if this is where the photos belong, then undo",
             )
 
 

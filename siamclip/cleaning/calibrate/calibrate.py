@@ -1,7 +1,7 @@
 """Which threshold for my photos? Pairs from the whole range of a method's distance, judged by people.
 
     RUN/calibration-phash.json    the questions and the answers so far: an interrupted session goes on there
-    RUN/calibration-phash.html    the same questions beside the photos; its export is taken with --answers
+    RUN/calibration-phash.html    the same questions beside the photos; its export is taken back as `answers`
     RUN/threshold-phash.json      precision and recall of every threshold, with intervals
     RUN/threshold-phash.png
 
@@ -127,13 +127,13 @@ def evaluate(proposal: Proposal, answers: Mapping[str, Answer], precision: float
     Raises UserError where none says same or different, or for a wished precision outside (0, 1).
     """
     if not 0 < precision < 1:
-        raise UserError(f"--target_precision {precision}: must be between 0 and 1, both excluded")
+        raise UserError("target_precision", "must be between 0 and 1, both excluded", value=precision)
     bins = len(proposal.upper)
     place = {answer: [q.bin for q in proposal.questions if answers.get(q.key) == answer] for answer in ANSWERS}
     same = np.bincount(np.array(place["same"], np.int64), minlength=bins)
     answered = same + np.bincount(np.array(place["different"], np.int64), minlength=bins)
     if not answered.any():
-        raise UserError(f"--method {proposal.method}: no pair was answered yet, so there is nothing to tell")
+        raise UserError("method", "no pair was answered yet, so there is nothing to tell", value=proposal.method)
     found = curve(np.array(proposal.upper), np.array(proposal.population), answered, same, seed=proposal.seed)
     return Result(proposal.method, found, choose(found, precision), answered, same, len(place["skip"]))
 
@@ -148,7 +148,7 @@ def save(path: Path, proposal: Proposal, answers: Mapping[str, Answer]) -> None:
     try:
         write_atomically(path, text.encode("ascii"))
     except OSError as error:
-        raise UserError(f"{path}: the answers cannot be saved ({error.strerror}); make room there") from None
+        raise UserError("", f"{path}: the answers cannot be saved ({error.strerror})", "make room there") from None
 
 
 def load(path: Path) -> tuple[Proposal, dict[str, Answer]] | None:
@@ -165,7 +165,7 @@ def load(path: Path) -> tuple[Proposal, dict[str, Answer]] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); move it away to ask anew") from None
+        raise UserError("", f"{path}: cannot be read ({error})", "move it away to ask anew") from None
     return proposal, answers
 
 
@@ -181,13 +181,13 @@ def read_answers(path: Path, proposal: Proposal) -> dict[str, Answer]:
         answers = {" ".join(sorted((str(a), str(b)))): _answer(answer) for a, b, answer in content["answers"]}
         method = content["method"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--answers {path}: cannot be read ({error!r}); export it from the page again") from None
+        raise UserError("answers", f"cannot be read ({error!r})", "export it from the page again", path) from None
     if method != proposal.method:
-        raise UserError(f"--answers {path}: are of --method {method}, not of {proposal.method}")
+        raise UserError("answers", f"are of `method` {method}, not of {proposal.method}", value=path)
     unknown = answers.keys() - {question.key for question in proposal.questions}
     if unknown:
         raise UserError(
-            f"--answers {path}: {len(unknown)} of its pairs were not asked here; export it from the page again"
+            "answers", f"{len(unknown)} of its pairs were not asked here", "export it from the page again", path
         )
     return answers
 
@@ -245,14 +245,20 @@ def as_distance(method: str, threshold: float) -> float:
 # -- what came out ------------------------------------------------------------------------------------------------
 
 
-def setting(method: str, distance: float) -> str:
-    """The flag that sets the method's threshold to a distance: the inverse of `as_distance`."""
+def setting(method: str, distance: float, called: Callable[[str], str]) -> str:
+    """What sets the method's threshold to a distance, as the reader writes it: the inverse of `as_distance`.
+
+    `called`: what the reader calls a setting; a script's flag, for one.
+    """
     value = f"{1 - distance**2 / 2:.4f}" if is_semantic(method) else f"{distance:.0f}"
-    return f"--set {method}.threshold={value}"
+    return f"{called('set')} {method}.threshold={value}"
 
 
-def as_json(proposal: Proposal, result: Result) -> dict[str, Any]:
-    """Plain types: the rows of the curve, the threshold for the wished precision, what recall is relative to."""
+def as_json(proposal: Proposal, result: Result, called: Callable[[str], str] = str) -> dict[str, Any]:
+    """Plain types: the rows of the curve, the threshold for the wished precision, what recall is relative to.
+
+    `called`: see `setting`.
+    """
     names = (
         "threshold",
         "pairs",
@@ -266,7 +272,7 @@ def as_json(proposal: Proposal, result: Result) -> dict[str, Any]:
     columns = [getattr(result.curve, name) for name in names]
     rows = [
         dict(zip(names, (float(v) if np.isfinite(v) else None for v in row), strict=True))
-        | {"answered": int(answered), "same": int(same), "setting": setting(proposal.method, row[0])}
+        | {"answered": int(answered), "same": int(same), "setting": setting(proposal.method, row[0], called)}
         for *row, answered, same in zip(*columns, result.answered, result.same, strict=True)
     ]
     return {
@@ -284,8 +290,8 @@ def as_json(proposal: Proposal, result: Result) -> dict[str, Any]:
     }
 
 
-def in_words(proposal: Proposal, result: Result) -> list[str]:
-    """For the terminal: a line a threshold, then the one to take."""
+def in_words(proposal: Proposal, result: Result, called: Callable[[str], str] = str) -> list[str]:
+    """For the terminal: a line a threshold, then the one to take. `called`: see `setting`."""
     found, chosen = result.curve, result.choice
     lines = [f"{int(result.answered.sum())} answers, {result.skipped} skipped; 95% intervals in brackets"]
     for i, distance in enumerate(found.threshold):
@@ -301,9 +307,9 @@ def in_words(proposal: Proposal, result: Result) -> list[str]:
     if chosen.estimated is None:
         lines.append(f"no threshold reaches a precision of {chosen.wished}")
         return lines
-    flag = setting(proposal.method, float(found.threshold[chosen.estimated]))
-    lines.append(f"for a precision of {chosen.wished}: {flag}")
+    advice = setting(proposal.method, float(found.threshold[chosen.estimated]), called)
+    lines.append(f"for a precision of {chosen.wished}: {advice}")
     if chosen.sure != chosen.estimated:
         sure = "of no threshold" if chosen.sure is None else f"only up to {found.threshold[chosen.sure]:g}"
-        lines.append(f"with 95% confidence these answers show that {sure}; more --questions narrow it")
+        lines.append(f"with 95% confidence these answers show that {sure}; more {called('questions')} narrow it")
     return lines

@@ -43,12 +43,14 @@ def calibrate(
     read: Callable[[str], str] | None = input,
     write: Callable[[str], None] = print,
     progress: Progress | None = None,
+    called: Callable[[str], str] = str,
 ) -> Path | None:
     """Ask (or take `answers`), and write what calibrate.py lists into `folder`; the figures as JSON, None without any.
 
     `threshold`: the method's present setting, in its own unit; None for its default. `max_distance`: the largest
     distance to ask about; None for the one of calibrate_sample.default_range. `read` None asks nothing: the page is
-    written, and the figures of the answers that are there. Raises UserError.
+    written, and the figures of the answers that are there. `called`: what the reader calls a setting, in the lines and
+    in the figures. Raises UserError.
     """
     place = folder / f"calibration-{method}.json"
     proposal, given = _questions(place, photos, method, questions, seed, threshold, max_distance)
@@ -58,21 +60,21 @@ def calibrate(
     page = place.with_suffix(".html")
     run = f"{photos.root} {proposal.collection}"
     calibrate_page.write(proposal, given, photos.root, page, run=run, progress=progress)
-    write(f"the pairs side by side: {page}; its export is taken with --answers")
+    write(f"the pairs side by side: {page}; its export is taken with {called('answers')}")
     if answers is None and read is not None:
         given = ask(proposal, given, photos.root, lambda found: save(place, proposal, found), read, write)
     if not {"same", "different"} & set(given.values()):
         write("no answers yet")
         return None
     result = evaluate(proposal, given, precision)
-    for line in in_words(proposal, result):
+    for line in in_words(proposal, result, called):
         write(line)
     figures = folder / f"threshold-{method}.json"
     try:
         write_atomically(figures.with_suffix(".png"), plot(proposal, result))
-        write_atomically(figures, json.dumps(as_json(proposal, result), indent=1).encode("ascii"))
+        write_atomically(figures, json.dumps(as_json(proposal, result, called), indent=1).encode("ascii"))
     except OSError as error:
-        raise UserError(f"{figures}: cannot be written ({error.strerror}); make room there") from None
+        raise UserError("", f"{figures}: cannot be written ({error.strerror})", "make room there") from None
     return figures
 
 
@@ -93,11 +95,17 @@ def _questions(
         return propose(photos, method, number, seed, threshold=distance, max_distance=max_distance), {}
     proposal, given = stored
     if proposal.collection != collection_of(photos):
-        raise UserError(f"{place}: its pairs were drawn before the collection changed; move it away to draw new ones")
+        raise UserError(
+            "", f"{place}: its pairs were drawn before the collection changed", "move it away to draw new ones"
+        )
     if proposal.seed != seed:
-        raise UserError(f"{place}: its pairs are of --seed {proposal.seed}; give that to go on, or move the file away")
+        raise UserError(
+            "", f"{place}: its pairs are of `seed` {proposal.seed}", "give that to go on, or move the file away"
+        )
     if max_distance not in (None, proposal.max_distance):
-        raise UserError(f"{place}: asks up to a distance of {proposal.max_distance:g}; move the file away for another")
+        raise UserError(
+            "", f"{place}: asks up to a distance of {proposal.max_distance:g}", "move the file away for another"
+        )
     if proposal.number < number:
         now, last = proposal.threshold, proposal.max_distance
         proposal = propose(photos, method, number, seed, threshold=now, max_distance=last)

@@ -1,4 +1,4 @@
-// Two photos and a question: what people answer is what `calibrate --answers` takes.
+// Two photos and a question: what people answer is what clean.py calibrate takes back.
 const data = JSON.parse(document.getElementById("data").textContent);
 const { photos, questions } = data;
 const STORE = `siamclip.answers.${data.run}.${data.method}.${data.seed}`;

@@ -172,4 +172,4 @@ def nothing(method: str, why: str, notes: Notes | None = None) -> Findings:
 def require(condition: bool, method: str, setting: str, value: object, expected: str) -> None:
     """Raises UserError unless a setting's value is in its range."""
     if not condition:
-        raise UserError(f"--set {method}.{setting}={value}: must be {expected}")
+        raise UserError("set", f"must be {expected}", value=f"{method}.{setting}={value}")

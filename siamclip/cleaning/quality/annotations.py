@@ -132,7 +132,7 @@ def _coco(path: Path) -> Iterator[Annotation]:
     except RecursionError as error:
         raise UserError("", f"{path}: not COCO: nested too deeply") from error
     if not isinstance(document, dict) or not all(isinstance(document.get(k), list) for k in ("images", "annotations")):
-        raise UserError("", f"{path}: not COCO: it has no lists `images` and `annotations`")
+        raise UserError("", f"{path}: not COCO: it has no lists 'images' and 'annotations'")
     boxes: dict[Any, list[np.ndarray]] = {}
     for number, entry in enumerate(document["annotations"]):
         where = f"{path}, annotations[{number}]"
@@ -155,7 +155,7 @@ def _coco(path: Path) -> Iterator[Annotation]:
             yield Annotation(name, where, np.array(boxes.pop(entry["id"])), width, height)
     if boxes:
         raise UserError(
-            "", (f"{path}: boxes of image_id {printable(str(next(iter(boxes))))}, which is not among the images")
+            "", f"{path}: boxes of image_id {printable(str(next(iter(boxes))))}, which is not among the images"
         )
 
 

@@ -25,9 +25,7 @@ def object_area(
     not judged; notes count them, and the photos that only the boxes know. Raises UserError for bad annotations.
     """
     if boxes is None:
-        raise UserError(
-            "", ("object_area needs boxes: `set` object_area.boxes=<YOLO or VOC folder, COCO .json or .csv>")
-        )
+        raise UserError("", "object_area needs boxes: `set` object_area.boxes=<YOLO or VOC folder, COCO .json or .csv>")
     found = read_annotations(boxes, photos)
     largest = np.full(len(photos), np.nan)
     np.fmax.at(largest, found.rows, found.areas)

@@ -57,7 +57,7 @@ def write_page(page: str, path: Path) -> None:
     try:
         write_atomically(path, page.encode("utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: the page cannot be written ({error.strerror}); make room there") from error
+        raise UserError("", f"{path}: the page cannot be written ({error.strerror})", "make room there") from error
 
 
 def folder_url(folder: Path, page: Path) -> str:

@@ -196,7 +196,7 @@ def test_the_order_of_the_files_changes_nothing(seed: int) -> None:
 @pytest.mark.parametrize("wrong", [{"same_distance": 0.0}, {"same_distance": 2.0}, {"min_photos": 2}, {"min_group": 0}])
 def test_a_setting_out_of_range_is_named(wrong: dict[str, float]) -> None:
     vectors, names, _ = fleet()
-    with pytest.raises(UserError, match=rf"--set cloned_plate\.{next(iter(wrong))}=.*must be"):
+    with pytest.raises(UserError, match=rf"set cloned_plate\.{next(iter(wrong))}=.*must be"):
         cloned_plate(embedded(vectors, names), **wrong)
 
 

@@ -148,5 +148,5 @@ def test_the_order_of_the_files_changes_nothing(seed: int) -> None:
 )
 def test_a_setting_out_of_range_is_named(wrong: dict[str, float]) -> None:
     vectors, names = folders([2, 2])
-    with pytest.raises(UserError, match=rf"--set label_errors\.{next(iter(wrong))}=.*must be"):
+    with pytest.raises(UserError, match=rf"set label_errors\.{next(iter(wrong))}=.*must be"):
         label_errors(embedded(vectors, names), **wrong)

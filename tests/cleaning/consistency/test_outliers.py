@@ -182,5 +182,5 @@ def test_the_order_of_the_files_changes_nothing(seed: int) -> None:
     ],
 )  # fmt: skip
 def test_a_setting_out_of_range_is_named(method: Callable[..., Findings], setting: str, value: float) -> None:
-    with pytest.raises(UserError, match=rf"--set {method.__name__}\.{setting}=.*must be"):
+    with pytest.raises(UserError, match=rf"set {method.__name__}\.{setting}=.*must be"):
         method(embedded(crowd_and_outliers()), **{setting: value})

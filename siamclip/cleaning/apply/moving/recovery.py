@@ -71,10 +71,8 @@ def recover(run: Run, journal: Journal) -> list[str]:
         except OSError as error:
             raise UserError(
                 "",
-                (
-                    f"{move.removal.path}: was being moved when the last run ended, and cannot be "
-                    f"looked at ({error.strerror})"
-                ),
+                f"{move.removal.path}: was being moved when the last run ended, and cannot be looked at "
+                f"({error.strerror})",
                 "correct that and run the same command again",
             ) from None
         if not home and not away:

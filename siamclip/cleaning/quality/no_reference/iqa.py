@@ -101,7 +101,7 @@ def _create(name: str, weights: str | None) -> Any:
     known = [metric for metric in known if metric not in _NOT_OF_ONE_PHOTO]
     if name not in known:
         hint = suggestion(name, known, f"choose from {', '.join(sorted(known))}")
-        raise UserError("", f"metric {name}: pyiqa has no such metric for a single photo", f"{hint}")
+        raise UserError("", f"metric {name}: pyiqa has no such metric for a single photo", hint)
     options = {} if weights is None else {"pretrained_model_path": _without_code(name, weights)}
     try:
         return pyiqa.create_metric(name, device="cpu", **options)
