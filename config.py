@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from siamclip.cli import command_line
+from siamclip.errors import exit_on_user_error
 
 # -- groups of settings that several scripts share --------------------------------------------------------------------
 # The scripts' dataclasses inherit them. --help lists the fields of the last base first, and a class's own last.
@@ -272,7 +273,7 @@ def recipe_settings(recipe: str = TrainConfig.recipe, model: str = TrainConfig.m
 
 
 @dataclass
-class EvaluatedPhotos:
+class EvaluatedFolders:
     # Folder of photos: one sub-folder an identity. Those that the checkpoint was trained on are left out.
     data_dir: str = "output1"
     # Folder with the validation identities, if they do not lie in data_dir.
@@ -282,7 +283,7 @@ class EvaluatedPhotos:
 
 
 @dataclass
-class EvaluateConfig(SeedSettings, RuntimeSettings, EvaluatedPhotos):
+class EvaluateConfig(SeedSettings, RuntimeSettings, EvaluatedFolders):
     # Embedders to put beside the checkpoint: model names or checkpoints. Its own pretrained weights are
     # always among them where they are to be had.
     compare: tuple[str, ...] = ()
@@ -360,10 +361,19 @@ Settings = TypeVar("Settings")
 def load(config_type: type[Settings], argv: Sequence[str] | None = None, description: str | None = None) -> Settings:
     """The effective settings of a script: this file, then the recipe, then ``--config``, then the flags.
 
-    Exits with code 2 on a flag that does not exist or does not parse; raises UserError on a bad YAML file.
+    Raises UserError on a flag that does not exist or does not parse, a bad YAML file, or a value outside its range.
     """
-
     argv = sys.argv[1:] if argv is None else argv
     if config_type is not TrainConfig:
         return command_line.parse(config_type, argv, description)
     return command_line.parse(config_type, argv, description, recipe_settings, ("recipe", "model"))
+
+
+def answer_early(config_type: type, description: str | None) -> None:
+    """End a script on --help or on settings that `load` refuses; does nothing otherwise.
+
+    A script whose imports take seconds calls it before them, if it is run (`__name__ == "__main__"`), and loads its
+    settings in `main` as other scripts do.
+    """
+    with exit_on_user_error():
+        load(config_type, description=description)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import sys
 
-from config import TrainConfig, load
+from config import TrainConfig, answer_early, load
 from siamclip.cli.command_line import resumed
 from siamclip.errors import UserError, exit_on_user_error, printable
 
 if __name__ == "__main__":  # --help and mistyped flags are answered before torch takes its seconds to load
-    with exit_on_user_error():
-        CONFIG = load(TrainConfig, description=__doc__)
+    answer_early(TrainConfig, __doc__)
 
 import time
 from collections.abc import Callable, Sequence
@@ -373,6 +372,10 @@ def train(config: TrainConfig, argv: Sequence[str] = ()) -> Path:
     return training.checkpoints.folder
 
 
+def main() -> None:
+    train(load(TrainConfig, description=__doc__), sys.argv[1:])
+
+
 if __name__ == "__main__":
     with exit_on_user_error():
-        train(CONFIG, sys.argv[1:])
+        main()
