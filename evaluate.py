@@ -16,7 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import EvaluateConfig, load
+from config import EvaluateConfig, answer_early, load
+
+if __name__ == "__main__":  # --help and mistyped flags are answered before the imports below
+    answer_early(EvaluateConfig, __doc__)
+
 from siamclip.cli.progress_bars import Bars
 from siamclip.cli.yaml_settings import as_yaml
 from siamclip.data.collection import Collection, check_usable
