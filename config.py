@@ -241,6 +241,11 @@ class TrainConfig(GeometrySettings, LoaderSettings, RuntimeSettings, DataSetting
     resume: bool = False
 
 
+# What may differ between a run and its continuation: nothing that the weights depend on.
+MAY_CHANGE_ON_RESUME = frozenset(
+    ("resume", "run_name", "device", "num_workers", "cache_gb", "checkpoint_dir", "log_dir", "save_every_minutes")
+)
+
 # What --recipe strong changes: batches of whole identities with all their pairs, a loss that looks for hard ones,
 # crops, and a learning rate that moves the weights. `python benchmarks/recipes.py` measures the steps.
 RECIPES: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from config import TrainConfig, answer_early, load
+from config import MAY_CHANGE_ON_RESUME, TrainConfig, answer_early, load
 from siamclip.cli.command_line import resumed
 from siamclip.errors import UserError, exit_on_user_error, printable
 
@@ -358,7 +358,8 @@ def train(config: TrainConfig, argv: Sequence[str] = ()) -> Path:
     if resuming:
         run = config.run_name or checkpoint.newest_run(root)
         saved = saved_metadata(root / run / "last")
-        config = replace(resumed(saved["config"], replace(config, run_name=run), argv), resume=False)
+        given = replace(config, run_name=run)
+        config = replace(resumed(saved["config"], given, argv, MAY_CHANGE_ON_RESUME), resume=False)
     elif config.run_name and (root / config.run_name / "last" / checkpoint.METADATA).exists():
         raise UserError("run_name", f"exists in {root}", "choose another, or add `resume`", config.run_name)
     training = Training(config)

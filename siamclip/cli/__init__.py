@@ -1,4 +1,4 @@
-"""Command lines: settings from flags and YAML, their ranges, progress bars, lines on the terminal.
+"""Command lines: commands, flags, YAML files, ranges of settings, values in their types, progress bars, lines.
 
-The scripts import it, and steps that report progress. Knows no step.
+The scripts import it, steps that report progress, and methods.py. Knows no step.
 """

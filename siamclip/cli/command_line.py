@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +13,6 @@ from siamclip.cli.yaml_settings import read_yaml
 from siamclip.errors import UserError, suggestion
 
 Settings = TypeVar("Settings")
-
-# What may differ between a run and its continuation: nothing that the weights depend on.
-MAY_CHANGE_ON_RESUME = frozenset(
-    ("resume", "run_name", "device", "num_workers", "cache_gb", "checkpoint_dir", "log_dir", "save_every_minutes")
-)
 
 
 @dataclass(frozen=True)
@@ -126,15 +121,15 @@ def take_flag(argv: list[str], name: str) -> tuple[str | None, list[str]]:
     return None, argv
 
 
-def resumed(saved: Mapping[str, Any], given: Settings, argv: Sequence[str]) -> Settings:
-    """The settings of a run that goes on: those it was started with, and what may change of those given now.
+def resumed(saved: Mapping[str, Any], given: Settings, argv: Sequence[str], may_change: Set[str]) -> Settings:
+    """The settings of a run that goes on: those it was started with, and of those given now the ones in `may_change`.
 
     Raises UserError for a flag that would change the outcome: it would be neither the old run nor the new one.
     """
     for argument in argv:
         name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
         name = name.removeprefix("no_") if name not in saved else name
-        if argument.startswith("--") and name not in MAY_CHANGE_ON_RESUME:
+        if argument.startswith("--") and name not in may_change:
             raise UserError(name, "cannot change on `resume`", "leave it out, or start a new run")
-    kept = {key: value for key, value in saved.items() if key not in MAY_CHANGE_ON_RESUME}
+    kept = {key: value for key, value in saved.items() if key not in may_change}
     return replace(given, **kept)  # type: ignore[type-var]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from config import TrainConfig
-from siamclip.cli.command_line import MAY_CHANGE_ON_RESUME, Argument, Command, resumed, run_commands
+from config import MAY_CHANGE_ON_RESUME, TrainConfig
+from siamclip.cli.command_line import Argument, Command, resumed, run_commands
 from siamclip.errors import UserError
 
 
@@ -86,7 +86,7 @@ def test_a_resumed_run_keeps_its_settings_but_for_where_it_runs() -> None:
     saved = asdict(TrainConfig(learning_rate=3e-4, num_epochs=7, num_workers=2, run_name="a", flip=False))
     given_now = TrainConfig(resume=True, run_name="b", num_workers=9, device="cuda:1", cache_gb=0.5)
     argv = ["--resume", "--run_name", "b", "--num-workers=9", "--device", "cuda:1", "--cache_gb", "0.5"]
-    config = resumed(saved, given_now, argv)
+    config = resumed(saved, given_now, argv, MAY_CHANGE_ON_RESUME)
     assert (config.learning_rate, config.num_epochs, config.flip) == (3e-4, 7, False)
     for name in MAY_CHANGE_ON_RESUME:
         assert getattr(config, name) == getattr(given_now, name)
@@ -95,7 +95,7 @@ def test_a_resumed_run_keeps_its_settings_but_for_where_it_runs() -> None:
 @pytest.mark.parametrize("flag", ["--learning_rate=1", "--num-epochs", "--no_flip", "--no-wise-ft", "--config"])
 def test_a_resumed_run_refuses_what_would_change_its_outcome(flag: str) -> None:
     with pytest.raises(UserError, match="cannot change on resume"):
-        resumed(asdict(TrainConfig()), TrainConfig(resume=True), ["--resume", flag, "1"])
+        resumed(asdict(TrainConfig()), TrainConfig(resume=True), ["--resume", flag, "1"], MAY_CHANGE_ON_RESUME)
 
 
 def test_what_may_change_exists() -> None:
