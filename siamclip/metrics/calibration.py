@@ -95,7 +95,7 @@ def calibration_from_dict(stored: dict[str, Any]) -> Calibration:
                 return Isotonic(tuple(x.tolist()), tuple(y.tolist()))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError("", f"calibration is damaged ({error!r}): fit it again with evaluate.py") from error
-    raise UserError("", ("calibration is damaged (unknown method or impossible values): fit it again with evaluate.py"))
+    raise UserError("", "calibration is damaged (unknown method or impossible values): fit it again with evaluate.py")
 
 
 def _fit_platt(distances: np.ndarray, same: np.ndarray, same_weight: float, different_weight: float) -> Platt:

@@ -120,19 +120,17 @@ class Roc:
         Raises UserError for an unknown rule or a `target_far` that does not fit it.
         """
         if rule not in get_args(ThresholdRule):
-            raise UserError(
-                "", (f"threshold rule {rule!r} is unknown: use one of {', '.join(get_args(ThresholdRule))}")
-            )
+            raise UserError("", f"threshold rule {rule!r} is unknown: use one of {', '.join(get_args(ThresholdRule))}")
         if rule == "far":
             if target_far is None or not 0 <= target_far <= 1:
                 raise UserError(
-                    "", (f"target FAR is {target_far}: the rule 'far' needs a share from 0 to 1, such as 0.01")
+                    "", f"target FAR is {target_far}: the rule 'far' needs a share from 0 to 1, such as 0.01"
                 )
             best = int(np.searchsorted(self.tp, self.tp[self.far <= target_far][-1]))
             return float(self.thresholds[best])
         if target_far is not None:
             raise UserError(
-                "", (f"target FAR {target_far} has no effect on the threshold rule {rule!r}: use the rule 'far'")
+                "", f"target FAR {target_far} has no effect on the threshold rule {rule!r}: use the rule 'far'"
             )
         tp, fp, same, different = self.tp, self.fp, self.tp[-1], self.fp[-1]
         # Each is the named quantity up to an increasing map, in whole numbers where weights are: ties stay

@@ -46,7 +46,7 @@ def mask(
     Boxes are clipped to the image and rounded outwards, so that no edge of a plate stays visible. The fill
     "noise" draws from `seed`.
     """
-    fill_patch = FILLS[known_name(fill, FILLS, "plate fill")]
+    fill_patch = FILLS[_known(fill, FILLS, "plate fill")]
     masked = image.copy()
     height, width = image.shape[:2]
     full_width, full_height = full_size or (width, height)
@@ -155,7 +155,7 @@ DETECTORS: dict[str, Callable[[], PlateDetector]] = {"haar": HaarPlateDetector, 
 
 def make_detector(name: str) -> PlateDetector:
     """A detector of DETECTORS; UserError if there is none of that name or its package is missing."""
-    return DETECTORS[known_name(name, DETECTORS, "plate detector")]()
+    return DETECTORS[_known(name, DETECTORS, "plate detector")]()
 
 
 def masked_reader(
@@ -190,7 +190,7 @@ def masked_reader(
     return read
 
 
-def known_name(name: str, table: dict[str, Any], kind: str) -> str:
+def _known(name: str, table: dict[str, Any], kind: str) -> str:
     """`name` itself if the table has it, otherwise UserError with the nearest one that it has."""
     if name in table:
         return name
