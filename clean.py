@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from siamclip.cleaning.apply.plan import Plan
+    from siamclip.cleaning.apply.plan import RemovalPlan
     from siamclip.cleaning.contracts import CopyPairs, Findings, PhotoTable
     from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
     from siamclip.cleaning.find.decide import Decision
@@ -239,7 +239,7 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
     from siamclip.cleaning.apply.apply import apply as move
     from siamclip.cleaning.apply.console import say_plan
     from siamclip.cleaning.apply.decisions import read_decisions
-    from siamclip.cleaning.apply.plan import plan
+    from siamclip.cleaning.apply.plan import plan_removals
     from siamclip.cleaning.duplicates.groups import not_duplicates as remembered
     from siamclip.cleaning.find.results import read_findings, read_notes
     from siamclip.cleaning.scan.table.photos import open_photos
@@ -253,7 +253,7 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
     decisions = None if config.decisions is None else read_decisions(Path(config.decisions))
     wanted = METHODS.chosen(config.methods, "methods")
     methods = None if config.methods == ("all",) else {method.name for method in wanted}
-    planned = plan(read_findings(run), photos, decisions, methods)
+    planned = plan_removals(read_findings(run), photos, decisions, methods)
     if decisions is not None:
         remembered.remember_not_duplicates(run.not_duplicates, frozenset(decisions.not_duplicates))
     say_plan(console, photos, planned)
@@ -270,7 +270,7 @@ def apply(run: RunFolder, config: CleanApplyConfig) -> int:
     return 0
 
 
-def export(run: RunFolder, photos: PhotoTable, planned: Plan, config: CleanApplyConfig, console: Console) -> int:
+def export(run: RunFolder, photos: PhotoTable, planned: RemovalPlan, config: CleanApplyConfig, console: Console) -> int:
     """The cleaned collection, written elsewhere."""
     from siamclip.cleaning.apply.export import export as write_elsewhere
     from siamclip.cleaning.apply.export import kept_photos

@@ -158,27 +158,25 @@ METHODS = MethodTable[CleaningMethod](
             default=False,
             requires=("boxes",),
         ),
-        CleaningMethod("laplacian", _SHARPNESS + "laplacian:judge", "blur", ("laplacian",), family="sharpness"),
+        CleaningMethod("laplacian", _SHARPNESS + "laplacian:laplacian", "blur", ("laplacian",), family="sharpness"),
         CleaningMethod(
-            "fft_ratio", _SHARPNESS + "spectrum:judge_ratio", "blur", ("spectrum",), family="sharpness", default=False
+            "fft_ratio", _SHARPNESS + "spectrum:fft_ratio", "blur", ("spectrum",), family="sharpness", default=False
         ),
         CleaningMethod(
             "spectrum_entropy",
-            _SHARPNESS + "spectrum:judge_entropy",
+            _SHARPNESS + "spectrum:spectrum_entropy",
             "blur",
             ("spectrum",),
             family="sharpness",
             default=False,
         ),
-        CleaningMethod("sobel", _SHARPNESS + "sobel:judge", "blur", ("sobel",), family="sharpness", default=False),
+        CleaningMethod("sobel", _SHARPNESS + "sobel:sobel", "blur", ("sobel",), family="sharpness", default=False),
+        CleaningMethod("canny", _SHARPNESS + "edges:canny", "few edges", ("edges",), family="sharpness", default=False),
         CleaningMethod(
-            "canny", _SHARPNESS + "edges:judge_canny", "few edges", ("edges",), family="sharpness", default=False
+            "roberts", _SHARPNESS + "edges:roberts", "few edges", ("edges",), family="sharpness", default=False
         ),
         CleaningMethod(
-            "roberts", _SHARPNESS + "edges:judge_roberts", "few edges", ("edges",), family="sharpness", default=False
-        ),
-        CleaningMethod(
-            "prewitt", _SHARPNESS + "edges:judge_prewitt", "few edges", ("edges",), family="sharpness", default=False
+            "prewitt", _SHARPNESS + "edges:prewitt", "few edges", ("edges",), family="sharpness", default=False
         ),
         CleaningMethod(
             "under_exposed", _QUALITY + "exposure:under_exposed", "large black parts", ("exposure",), family="exposure"
@@ -202,7 +200,7 @@ METHODS = MethodTable[CleaningMethod](
         ),
         CleaningMethod(
             "iqa",
-            _QUALITY + "no_reference.iqa:judge",
+            _QUALITY + "no_reference.iqa:iqa",
             "what a no-reference network or model dislikes",
             ("iqa",),
             family="iqa",

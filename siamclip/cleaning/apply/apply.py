@@ -42,7 +42,7 @@ class AppliedSummary:
     quarantine: Path
 
 
-def nothing(stage: str, done: int, total: int) -> None:
+def no_progress(stage: str, done: int, total: int) -> None:
     """Progress that nobody sees."""
 
 
@@ -53,7 +53,7 @@ def apply(
     *,
     quarantine: Path | None = None,
     keepers: Mapping[str, Sequence[Keeper]] | None = None,
-    progress: Progress = nothing,
+    progress: Progress = no_progress,
 ) -> AppliedSummary:
     """Move the photos of `root` to `quarantine` (the run's own by default) and keep their relative paths.
 
@@ -116,7 +116,7 @@ def _check(
         except OSError as error:
             wrong.append((removal.path, str(error.strerror)))
         progress("checking", number, len(removals))
-    wrong += _keepers_amiss(root, [(removal.path, keepers.get(removal.path, ())) for removal, _ in todo])
+    wrong += _changed_keepers(root, [(removal.path, keepers.get(removal.path, ())) for removal, _ in todo])
     if wrong:
         listed = "; ".join(f"{printable(path)}: {why}" for path, why in wrong[:_SHOWN])
         more = f"; and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
@@ -125,7 +125,7 @@ def _check(
     return todo, already
 
 
-def _keepers_amiss(root: Path, copies: Sequence[tuple[str, Sequence[Keeper]]]) -> list[tuple[str, str]]:
+def _changed_keepers(root: Path, copies: Sequence[tuple[str, Sequence[Keeper]]]) -> list[tuple[str, str]]:
     """The keepers of these copies that are not as scanned: a copy must not go where it is the last one."""
     wrong, checked = [], set()
     for copy, keepers in copies:

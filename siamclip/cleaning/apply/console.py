@@ -14,10 +14,10 @@ from siamclip.cleaning.find.class_counts import as_table, class_counts
 from siamclip.cli.console import say
 
 if TYPE_CHECKING:
-    from siamclip.cleaning.apply.plan import Plan
+    from siamclip.cleaning.apply.plan import RemovalPlan
 
 
-def say_plan(console: Console, photos: PhotoTable, plan: Plan) -> None:
+def say_plan(console: Console, photos: PhotoTable, plan: RemovalPlan) -> None:
     """The photos of each identity before and after, and what apply would do."""
     removed = {removal.path for removal in plan.removals}
     remove = np.array([path in removed for path in photos.paths], bool) & ~photos.is_archived

@@ -25,7 +25,7 @@ _HASH = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class UserDecision:
     """Keep this photo, or remove it, whatever the methods say."""
 
     path: str
@@ -34,15 +34,15 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Decisions:
+class UserDecisions:
     """No path twice in `photos`; each pair of `not_duplicates` in the order of the alphabet."""
 
     run: str
-    photos: tuple[Decision, ...] = ()
+    photos: tuple[UserDecision, ...] = ()
     not_duplicates: tuple[tuple[str, str], ...] = ()
 
 
-def to_json(decisions: Decisions) -> str:
+def to_json(decisions: UserDecisions) -> str:
     """What `read_decisions` reads."""
     photos = [{"path": photo.path, "content": photo.content, "keep": photo.keep} for photo in decisions.photos]
     pairs = [list(pair) for pair in decisions.not_duplicates]
@@ -51,7 +51,7 @@ def to_json(decisions: Decisions) -> str:
     )
 
 
-def read_decisions(path: Path) -> Decisions:
+def read_decisions(path: Path) -> UserDecisions:
     """The decisions of a file. Raises UserError that names the file, the entry and what is wrong with it."""
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))  # editors on Windows put a mark in front
@@ -75,7 +75,7 @@ def read_decisions(path: Path) -> Decisions:
         if known.setdefault(photo.path, number) != number:
             raise _wrong(path, "photos", number, f"{photo.path!r} is decided in entry {known[photo.path]} already")
     pairs = tuple(_pair(path, number, entry) for number, entry in _entries(path, content, "not_duplicates"))
-    return Decisions(run, photos, pairs)
+    return UserDecisions(run, photos, pairs)
 
 
 def _entries(path: Path, content: dict[str, Any], key: str) -> Iterable[tuple[int, Any]]:
@@ -85,7 +85,7 @@ def _entries(path: Path, content: dict[str, Any], key: str) -> Iterable[tuple[in
     return enumerate(entries, 1)
 
 
-def _decision(path: Path, number: int, entry: Any) -> Decision:
+def _decision(path: Path, number: int, entry: Any) -> UserDecision:
     if not isinstance(entry, dict):
         raise _wrong(path, "photos", number, "must be {path, content, keep}")
     photo, content, keep = (entry.get(key) for key in ("path", "content", "keep"))
@@ -95,7 +95,7 @@ def _decision(path: Path, number: int, entry: Any) -> Decision:
         raise _wrong(path, "photos", number, "'content' must be 32 hexadecimal digits")
     if not isinstance(keep, bool):
         raise _wrong(path, "photos", number, "'keep' must be true or false")
-    return Decision(photo, content, keep)
+    return UserDecision(photo, content, keep)
 
 
 def _pair(path: Path, number: int, entry: Any) -> tuple[str, str]:

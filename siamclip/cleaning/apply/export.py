@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from siamclip.cleaning.apply.apply import Progress, nothing
+from siamclip.cleaning.apply.apply import Progress, no_progress
 from siamclip.cleaning.apply.moving.journal import Removal
 from siamclip.cleaning.apply.moving.real_folders import Place, open_below
 from siamclip.cleaning.apply.moving.recovery import split
@@ -36,7 +36,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptPhoto:
     """A photo of the cleaned collection: path below the root, and the content hash of the scan."""
 
     path: str
@@ -52,19 +52,19 @@ class ExportSummary:
     unreadable: list[str] = field(default_factory=list)
 
 
-def kept_photos(photos: PhotoTable, removals: Iterable[Removal]) -> list[Kept]:
+def kept_photos(photos: PhotoTable, removals: Iterable[Removal]) -> list[KeptPhoto]:
     """All photos of the scan that are not to be removed, without those of an archive."""
     removed = {removal.path for removal in removals}
     archived = photos.is_archived
     return [
-        Kept(path, bytes(photos.content[row]).decode("ascii"))
+        KeptPhoto(path, bytes(photos.content[row]).decode("ascii"))
         for row, path in enumerate(photos.paths)
         if path not in removed and not archived[row]
     ]
 
 
 def export(
-    root: Path, photos: Sequence[Kept], destination: Path, mode: Mode, progress: Progress = nothing
+    root: Path, photos: Sequence[KeptPhoto], destination: Path, mode: Mode, progress: Progress = no_progress
 ) -> ExportSummary:
     """Write `photos` of `root` below `destination`, under the same relative paths and with the same times.
 
@@ -158,7 +158,7 @@ def _files_below(destination: Path) -> Iterator[str]:
                 yield prefix + name
 
 
-def _export_one(root: Path, photo: Kept, destination: Path, mode: Mode) -> bool:
+def _export_one(root: Path, photo: KeptPhoto, destination: Path, mode: Mode) -> bool:
     """False where it was there already. Raises ContentChanged, UserError, OSError."""
     folders, name = split(photo.path)
     with ExitStack() as open_folders:

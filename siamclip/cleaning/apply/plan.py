@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from siamclip.cleaning.apply.decisions import Decisions
+from siamclip.cleaning.apply.decisions import UserDecisions
 from siamclip.cleaning.apply.moving.journal import Keeper, Removal
 from siamclip.cleaning.method_table import METHODS
 from siamclip.errors import UserError
@@ -23,7 +23,7 @@ Table: TypeAlias = "pa.Table | Mapping[str, Sequence[Any]]"
 
 
 @dataclass
-class Plan:
+class RemovalPlan:
     """What apply would do.
 
     `kept_by_hand`: proposed by a method, kept by a decision. `unverifiable`: proposed, but the scan could not read a
@@ -39,9 +39,9 @@ class Plan:
     keepers: dict[str, tuple[Keeper, ...]] = field(default_factory=dict)
 
 
-def plan(
-    findings: Table, photos: PhotoTable, decisions: Decisions | None = None, methods: Collection[str] | None = None
-) -> Plan:
+def plan_removals(
+    findings: Table, photos: PhotoTable, decisions: UserDecisions | None = None, methods: Collection[str] | None = None
+) -> RemovalPlan:
     """The removals in the order of their paths.
 
     A photo goes if any finding (of `methods`, where given) has keep False, or a decision says so, and stays if a
@@ -60,7 +60,7 @@ def plan(
         proposed.setdefault(path, []).append((method, reason))
         if related and METHODS[method].family == "duplicates":
             keepers.setdefault(path, set()).add(related)
-    result = Plan()
+    result = RemovalPlan()
     for decision in () if decisions is None else decisions.photos:
         if decision.path not in rows:
             raise UserError("decisions", f"{decision.path} is not in the scan", "make the report again and decide anew")

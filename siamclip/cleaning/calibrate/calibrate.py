@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from siamclip.cleaning.calibrate.estimate import Choice, Curve, choose, curve
+from siamclip.cleaning.calibrate.estimate import Curve, ThresholdChoice, choose, curve
 from siamclip.cleaning.calibrate.sample import draw
 from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.duplicates.groups.evidence import is_semantic
@@ -67,18 +67,18 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Result:
+class CalibrationResult:
     """`curve` at the ends of the bins that hold answers up to there; `answered` and `same`: (B,) counts."""
 
     method: str
     curve: Curve
-    choice: Choice
+    choice: ThresholdChoice
     answered: np.ndarray
     same: np.ndarray
     skipped: int
 
 
-def propose(
+def propose_questions(
     photos: PhotoTable,
     method: str,
     number: int = 100,
@@ -121,7 +121,7 @@ def collection_of(photos: PhotoTable) -> str:
     return xxhash.xxh3_128_hexdigest(np.sort(photos.content[photos.readable]).tobytes())
 
 
-def evaluate(proposal: Proposal, answers: Mapping[str, Answer], precision: float = 0.99) -> Result:
+def evaluate_answers(proposal: Proposal, answers: Mapping[str, Answer], precision: float = 0.99) -> CalibrationResult:
     """Precision and recall with 95% intervals from the answers (by `Question.key`) that are there.
 
     Raises UserError where none says same or different, or for a wished precision outside (0, 1).
@@ -135,13 +135,13 @@ def evaluate(proposal: Proposal, answers: Mapping[str, Answer], precision: float
     if not answered.any():
         raise UserError("method", "no pair was answered yet, so there is nothing to tell", value=proposal.method)
     found = curve(np.array(proposal.upper), np.array(proposal.population), answered, same, seed=proposal.seed)
-    return Result(proposal.method, found, choose(found, precision), answered, same, len(place["skip"]))
+    return CalibrationResult(proposal.method, found, choose(found, precision), answered, same, len(place["skip"]))
 
 
 # -- the file of questions and answers ----------------------------------------------------------------------------
 
 
-def save(path: Path, proposal: Proposal, answers: Mapping[str, Answer]) -> None:
+def save_session(path: Path, proposal: Proposal, answers: Mapping[str, Answer]) -> None:
     """Replace the file in one step. Raises UserError where it cannot be written."""
     questions = [asdict(q) | {"answer": answers.get(q.key)} for q in proposal.questions]
     text = json.dumps({"format": FORMAT, **asdict(proposal), "questions": questions}, indent=1)
@@ -151,7 +151,7 @@ def save(path: Path, proposal: Proposal, answers: Mapping[str, Answer]) -> None:
         raise UserError("", f"{path}: the answers cannot be saved ({error.strerror})", "make room there") from None
 
 
-def load(path: Path) -> tuple[Proposal, dict[str, Answer]] | None:
+def load_session(path: Path) -> tuple[Proposal, dict[str, Answer]] | None:
     """What `save` wrote; None where there is no file. Raises UserError for another file."""
     try:
         content = json.loads(path.read_bytes())
@@ -202,7 +202,7 @@ def _answer(text: object) -> Answer:
 # -- asking on the terminal ---------------------------------------------------------------------------------------
 
 
-def ask(
+def ask_questions(
     proposal: Proposal,
     answers: Mapping[str, Answer],
     root: Path,
@@ -254,7 +254,7 @@ def setting(method: str, distance: float, called: Callable[[str], str]) -> str:
     return f"{called('set')} {method}.threshold={value}"
 
 
-def as_json(proposal: Proposal, result: Result, called: Callable[[str], str] = str) -> dict[str, Any]:
+def result_as_json(proposal: Proposal, result: CalibrationResult, called: Callable[[str], str] = str) -> dict[str, Any]:
     """Plain types: the rows of the curve, the threshold for the wished precision, what recall is relative to.
 
     `called`: see `setting`.
@@ -290,7 +290,7 @@ def as_json(proposal: Proposal, result: Result, called: Callable[[str], str] = s
     }
 
 
-def in_words(proposal: Proposal, result: Result, called: Callable[[str], str] = str) -> list[str]:
+def result_lines(proposal: Proposal, result: CalibrationResult, called: Callable[[str], str] = str) -> list[str]:
     """For the terminal: a line a threshold, then the one to take. `called`: see `setting`."""
     found, chosen = result.curve, result.choice
     lines = [f"{int(result.answered.sum())} answers, {result.skipped} skipped; 95% intervals in brackets"]

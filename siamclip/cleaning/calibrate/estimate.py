@@ -96,7 +96,7 @@ def _share(within: np.ndarray, beyond: np.ndarray, otherwise: float) -> np.ndarr
 
 
 @dataclass(frozen=True)
-class Choice:
+class ThresholdChoice:
     """A threshold for a wished precision: a place in the curve, None where no threshold reaches it."""
 
     wished: float
@@ -104,11 +104,11 @@ class Choice:
     sure: int | None  # the largest one whose lower bound does
 
 
-def choose(found: Curve, wished: float) -> Choice:
+def choose(found: Curve, wished: float) -> ThresholdChoice:
     """The largest thresholds of `found` with a precision of at least `wished`, in (0, 1]."""
 
     def largest(values: np.ndarray) -> int | None:
         reached = np.flatnonzero(np.nan_to_num(values, nan=-1.0) >= wished)
         return int(reached[-1]) if len(reached) else None
 
-    return Choice(wished, largest(found.precision), largest(found.precision_low))
+    return ThresholdChoice(wished, largest(found.precision), largest(found.precision_low))

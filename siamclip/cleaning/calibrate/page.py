@@ -14,7 +14,7 @@ SCRIPTS = (_HERE / "texts.js", PAGE_SCRIPT, _HERE / "view.js")
 SIDE = 480  # pixels: people look for small differences, at two photos at a time
 
 
-def write(
+def write_calibration_page(
     proposal: Proposal,
     answers: Mapping[str, Answer],
     root: Path,
@@ -26,10 +26,15 @@ def write(
     progress: Progress | None = None,
 ) -> None:
     """Write the page to `path`. `run` and the method name what the browser remembers. Raises UserError."""
-    write_page(render(proposal, answers, root, path, run=run, budget=budget, threads=threads, progress=progress), path)
+    write_page(
+        render_calibration_page(
+            proposal, answers, root, path, run=run, budget=budget, threads=threads, progress=progress
+        ),
+        path,
+    )
 
 
-def render(
+def render_calibration_page(
     proposal: Proposal,
     answers: Mapping[str, Answer],
     root: Path,

@@ -6,12 +6,12 @@ import io
 
 import numpy as np
 
-from siamclip.cleaning.calibrate.calibrate import Proposal, Result
+from siamclip.cleaning.calibrate.calibrate import CalibrationResult, Proposal
 from siamclip.plotting.fonts import set_fonts
 from siamclip.plotting.style import DIFFERENT, DPI, FAINT, INK, SAME, SIZE
 
 
-def plot(proposal: Proposal, result: Result) -> bytes:
+def plot_calibration(proposal: Proposal, result: CalibrationResult) -> bytes:
     """A PNG: estimates as lines with points, 95% intervals as bands, the present and the proposed threshold."""
     from matplotlib.figure import Figure
 

@@ -111,7 +111,7 @@ def draw(
     size = len(compared.rows)
     asked = size if size * size <= 2 * _ALL_PAIRS else max(2, _ALL_PAIRS // size)
     slots = _slots(compared.kind, threshold, last)
-    found = _Found(len(slots), number, generator)
+    found = _BinSample(len(slots), number, generator)
     order = generator.permutation(size) if asked < size else np.arange(size)
     for first, second, distance in _distances(compared, order, asked, last):
         usable = ~(archived[first] & archived[second])
@@ -165,7 +165,7 @@ def _distances(
         yield order[start + row], order[start + column], distance[row, column].astype(np.float64)
 
 
-class _Found:
+class _BinSample:
     """Counts of pairs by slot, and in each slot a simple random sample of at most `most`: the smallest random keys."""
 
     def __init__(self, slots: int, most: int, generator: np.random.Generator) -> None:

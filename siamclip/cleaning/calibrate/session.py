@@ -6,22 +6,22 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from siamclip.cleaning.calibrate import page as calibrate_page
 from siamclip.cleaning.calibrate.calibrate import (
     Answer,
     Proposal,
     as_distance,
-    as_json,
-    ask,
+    ask_questions,
     collection_of,
-    evaluate,
-    in_words,
-    load,
-    propose,
+    evaluate_answers,
+    load_session,
+    propose_questions,
     read_answers,
-    save,
+    result_as_json,
+    result_lines,
+    save_session,
 )
-from siamclip.cleaning.calibrate.plot import plot
+from siamclip.cleaning.calibrate.page import write_calibration_page
+from siamclip.cleaning.calibrate.plot import plot_calibration
 from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.method_table import METHODS
 from siamclip.data.image.thumbnails import Progress
@@ -56,23 +56,25 @@ def calibrate(
     proposal, given = _questions(place, photos, method, questions, seed, threshold, max_distance)
     if answers is not None:
         given |= read_answers(answers, proposal)
-    save(place, proposal, given)
+    save_session(place, proposal, given)
     page = place.with_suffix(".html")
     run = f"{photos.root} {proposal.collection}"
-    calibrate_page.write(proposal, given, photos.root, page, run=run, progress=progress)
+    write_calibration_page(proposal, given, photos.root, page, run=run, progress=progress)
     write(f"the pairs side by side: {page}; its export is taken with {called('answers')}")
     if answers is None and read is not None:
-        given = ask(proposal, given, photos.root, lambda found: save(place, proposal, found), read, write)
+        given = ask_questions(
+            proposal, given, photos.root, lambda found: save_session(place, proposal, found), read, write
+        )
     if not {"same", "different"} & set(given.values()):
         write("no answers yet")
         return None
-    result = evaluate(proposal, given, precision)
-    for line in in_words(proposal, result, called):
+    result = evaluate_answers(proposal, given, precision)
+    for line in result_lines(proposal, result, called):
         write(line)
     figures = folder / f"threshold-{method}.json"
     try:
-        write_atomically(figures.with_suffix(".png"), plot(proposal, result))
-        write_atomically(figures, json.dumps(as_json(proposal, result, called), indent=1).encode("ascii"))
+        write_atomically(figures.with_suffix(".png"), plot_calibration(proposal, result))
+        write_atomically(figures, json.dumps(result_as_json(proposal, result, called), indent=1).encode("ascii"))
     except OSError as error:
         raise UserError("", f"{figures}: cannot be written ({error.strerror})", "make room there") from None
     return figures
@@ -87,12 +89,12 @@ def _questions(
     threshold: float | None,
     max_distance: float | None,
 ) -> tuple[Proposal, dict[str, Answer]]:
-    stored = load(place)
+    stored = load_session(place)
     if stored is None:
         if threshold is None and method in METHODS and "threshold" in METHODS[method].settings():
             threshold = float(METHODS[method].settings()["threshold"].default)
         distance = as_distance(method, 0.0 if threshold is None else threshold)
-        return propose(photos, method, number, seed, threshold=distance, max_distance=max_distance), {}
+        return propose_questions(photos, method, number, seed, threshold=distance, max_distance=max_distance), {}
     proposal, given = stored
     if proposal.collection != collection_of(photos):
         raise UserError(
@@ -108,5 +110,5 @@ def _questions(
         )
     if proposal.number < number:
         now, last = proposal.threshold, proposal.max_distance
-        proposal = propose(photos, method, number, seed, threshold=now, max_distance=last)
+        proposal = propose_questions(photos, method, number, seed, threshold=now, max_distance=last)
     return proposal, given

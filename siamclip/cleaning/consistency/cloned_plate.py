@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from siamclip.cleaning.consistency.folders import Folders, folders_of
-from siamclip.cleaning.consistency.neighbours import Notes, nothing, require
+from siamclip.cleaning.consistency.neighbours import Notes, not_judged, require
 from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 from siamclip.errors import printable
 
@@ -51,13 +51,13 @@ def cloned_plate(
     large = list(folders.members(min_photos))
     notes: Notes = {"folders judged": len(large), "too few photos, not judged": len(folders.sizes) - len(large)}
     if not large:
-        return nothing("cloned_plate", f"no folder has {min_photos} photos", notes)
+        return not_judged("cloned_plate", f"no folder has {min_photos} photos", notes)
     if same_distance is None and photos.same_distance is not None:
         same_distance, notes["same_distance chosen by"] = photos.same_distance, f"the checkpoint {photos.embedder}"
     if same_distance is None:
         chosen = separating_distance(folders, seed)
         if chosen is None:
-            return nothing("cloned_plate", "one folder alone: give cloned_plate.same_distance", notes)
+            return not_judged("cloned_plate", "one folder alone: give cloned_plate.same_distance", notes)
         same_distance, notes["same_distance chosen by"] = chosen, "equal error rate within and between folders"
     notes["same_distance"] = same_distance
 

@@ -10,7 +10,14 @@ import math
 
 import numpy as np
 
-from siamclip.cleaning.consistency.neighbours import nearest, nothing, require, robust_centre, usable_rows, vectors_of
+from siamclip.cleaning.consistency.neighbours import (
+    nearest,
+    not_judged,
+    require,
+    robust_centre,
+    usable_rows,
+    vectors_of,
+)
 from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 
 _ARCHIVE_SAMPLE = 10_000  # archived photos that join in saying what is usual
@@ -34,7 +41,7 @@ def knn(
     require(threshold is None or 0 <= threshold <= 2, "knn", "threshold", threshold, "from 0 to 2")
     rows = usable_rows(photos)
     if len(rows) <= neighbours:
-        return nothing("knn", f"{len(rows)} photos with an embedding, more than {neighbours} are needed")
+        return not_judged("knn", f"{len(rows)} photos with an embedding, more than {neighbours} are needed")
     vectors = vectors_of(photos, rows)
     archived = photos.is_archived[rows]
     judged, old = np.flatnonzero(~archived), np.flatnonzero(archived)

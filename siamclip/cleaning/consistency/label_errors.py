@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from siamclip.cleaning.consistency.folders import Folders, folders_of
-from siamclip.cleaning.consistency.neighbours import nearest, nothing, require, robust_centre
+from siamclip.cleaning.consistency.neighbours import nearest, not_judged, require, robust_centre
 from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 from siamclip.errors import printable
 
@@ -40,11 +40,11 @@ def label_errors(
     require(margin is None or 0 <= margin <= 2, "label_errors", "margin", margin, "from 0 to 2")
     folders = folders_of(photos)
     if len(folders.sizes) < 2:
-        return nothing("label_errors", f"{len(folders.sizes)} folders with photos, at least 2 are needed")
+        return not_judged("label_errors", f"{len(folders.sizes)} folders with photos, at least 2 are needed")
     own = _own(folders, seed)
     judged = np.isfinite(own.medoid)
     if not judged.any():
-        return nothing("label_errors", "no folder has two photos")
+        return not_judged("label_errors", "no folder has two photos")
     by_photo = nearest(folders.vectors, _CANDIDATES, np.arange(len(folders.rows)), seed)
     medoids = nearest(folders.vectors[own.medoids], min(_CANDIDATES, len(own.medoids)), folders.vectors, own=False)
     owner = np.append(folders.labels, -1)  # of position -1, nobody

@@ -164,7 +164,7 @@ def robust_centre(values: np.ndarray) -> tuple[float, float]:
     return median, spread if spread > 0 else 1.2533 * float(away.mean())
 
 
-def nothing(method: str, why: str, notes: Notes | None = None) -> Findings:
+def not_judged(method: str, why: str, notes: Notes | None = None) -> Findings:
     """No findings, and why."""
     return findings(method, [], [], [], notes={**(notes or {}), "not judged": why})
 

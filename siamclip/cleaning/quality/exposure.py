@@ -7,7 +7,7 @@ import numpy as np
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
-from siamclip.cleaning.quality.thresholds import Limit, judged, percent
+from siamclip.cleaning.quality.thresholds import Limit, findings_beyond, percent
 
 DARK_BELOW = 10
 BRIGHT_ABOVE = 245
@@ -45,7 +45,7 @@ def under_exposed(
     """Photos with a larger share of pixels below 10 than `threshold`, or the highest `percentile` percent."""
     limit = Limit("threshold", threshold, "under-exposed", "above", 0.0, 1.0, percent)
     values = photos.column("dark_share")
-    return judged(photos, "under_exposed", "black parts of", values, [limit], percentile, max_share)
+    return findings_beyond(photos, "under_exposed", "black parts of", values, [limit], percentile, max_share)
 
 
 def over_exposed(
@@ -54,7 +54,7 @@ def over_exposed(
     """Photos with a larger share of pixels above 245 than `threshold`, or the highest `percentile` percent."""
     limit = Limit("threshold", threshold, "over-exposed", "above", 0.0, 1.0, percent)
     values = photos.column("bright_share")
-    return judged(photos, "over_exposed", "white parts of", values, [limit], percentile, max_share)
+    return findings_beyond(photos, "over_exposed", "white parts of", values, [limit], percentile, max_share)
 
 
 def intensity(
@@ -71,7 +71,7 @@ def intensity(
         Limit("maximum", maximum, "too bright", "above", 0.0, 255.0),
     ]
     values = photos.column("mean_intensity")
-    return judged(photos, "intensity", "mean intensity", values, limits, percentile, max_share)
+    return findings_beyond(photos, "intensity", "mean intensity", values, limits, percentile, max_share)
 
 
 def low_contrast(
@@ -80,7 +80,7 @@ def low_contrast(
     """Photos whose grey levels deviate by less than `threshold` (standard deviation), or the lowest `percentile`."""
     limit = Limit("threshold", threshold, "low contrast", "below", 0.0, 127.5)
     values = photos.column("contrast")
-    return judged(photos, "low_contrast", "standard deviation", values, [limit], percentile, max_share)
+    return findings_beyond(photos, "low_contrast", "standard deviation", values, [limit], percentile, max_share)
 
 
 def low_entropy(
@@ -89,4 +89,4 @@ def low_entropy(
     """Photos whose histogram holds fewer bits than `threshold`, or the lowest `percentile` percent: blank frames."""
     limit = Limit("threshold", threshold, "little information", "below", 0.0, 8.0)
     values = photos.column("entropy")
-    return judged(photos, "low_entropy", "bits of histogram entropy:", values, [limit], percentile, max_share)
+    return findings_beyond(photos, "low_entropy", "bits of histogram entropy:", values, [limit], percentile, max_share)

@@ -6,7 +6,7 @@ import numpy as np
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.quality.annotations import read_annotations
-from siamclip.cleaning.quality.thresholds import Limit, judged, percent
+from siamclip.cleaning.quality.thresholds import Limit, findings_beyond, percent
 from siamclip.errors import UserError
 
 
@@ -33,7 +33,7 @@ def object_area(
         Limit("minimum", minimum, "object too small", "below", 0.0, 1.0, percent),
         Limit("maximum", maximum, "object too large", "above", 0.0, 1.0, percent),
     ]
-    result = judged(photos, "object_area", "largest box covers", largest, limits, percentile, max_share)
+    result = findings_beyond(photos, "object_area", "largest box covers", largest, limits, percentile, max_share)
     result.notes |= {
         "boxes": len(found.rows),
         "photos without a box": int((photos.readable & np.isnan(largest)).sum()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
-from siamclip.cleaning.quality.thresholds import Limit, judged
+from siamclip.cleaning.quality.thresholds import Limit, findings_beyond
 from siamclip.errors import UserError
 
 
@@ -30,7 +30,7 @@ def too_small(
         return f"{np.ceil(ratio * min_width):.0f} x {np.ceil(ratio * min_height):.0f}"
 
     limit = Limit("min_width x min_height", 1.0, "too small", "below", text=size)
-    return judged(
+    return findings_beyond(
         photos,
         "too_small",
         "size",
@@ -57,7 +57,7 @@ def aspect_ratio(
         Limit("maximum", maximum, "too wide", "above", 0.0),
     ]
     values = widths / np.maximum(heights, 1)
-    return judged(
+    return findings_beyond(
         photos,
         "aspect_ratio",
         "width / height",

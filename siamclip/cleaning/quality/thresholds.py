@@ -48,7 +48,7 @@ class Limit:
         return values < limit if self.side == "below" else values > limit
 
 
-def judged(
+def findings_beyond(
     photos: PhotoTable,
     method: str,
     measure: str,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.cleaning.apply.decisions import FORMAT, Decision, Decisions, read_decisions, to_json
+from siamclip.cleaning.apply.decisions import FORMAT, UserDecision, UserDecisions, read_decisions, to_json
 from siamclip.errors import UserError
 
 A, B = "0a" * 16, "0b" * 16
@@ -30,8 +30,8 @@ def test_reads_what_a_browser_exports(tmp_path: Path) -> None:
     # A lone surrogate (a name that is no UTF-8) as JSON.stringify writes it; Windows' byte order mark in front.
     text = '{"format":1,"run":"r","photos":[{"path":"a/\\udce9.jpg","content":"","keep":true}],"not_duplicates":[]}'
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert read_decisions(path) == Decisions("r", (Decision("a/\udce9.jpg", "", True),), ())
-    assert read_decisions(file(tmp_path)) == Decisions("r", (Decision("a/1.jpg", A, False),), ((A, B),))
+    assert read_decisions(path) == UserDecisions("r", (UserDecision("a/\udce9.jpg", "", True),), ())
+    assert read_decisions(file(tmp_path)) == UserDecisions("r", (UserDecision("a/1.jpg", A, False),), ((A, B),))
 
 
 @given(
@@ -45,9 +45,9 @@ def test_comes_back(
     pairs: list[tuple[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    decisions = Decisions(
+    decisions = UserDecisions(
         run,
-        tuple(Decision(path, content, keep) for path, (content, keep) in photos.items()),
+        tuple(UserDecision(path, content, keep) for path, (content, keep) in photos.items()),
         tuple((min(pair), max(pair)) for pair in pairs),
     )
     path = tmp_path_factory.getbasetemp() / "decisions.json"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from siamclip.cleaning.apply.export import MARKER, Kept, Mode, export, kept_photos
+from siamclip.cleaning.apply.export import MARKER, KeptPhoto, Mode, export, kept_photos
 from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
 from siamclip.errors import UserError
 from tests.cleaning.photo_trees import ODD_NAMES, on_its_own_disk, removals_of, snapshot, write
@@ -30,8 +30,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def kept(root: Path, paths: Any) -> list[Kept]:
-    return [Kept(removal.path, removal.content) for removal in removals_of(root, paths)]
+def kept(root: Path, paths: Any) -> list[KeptPhoto]:
+    return [KeptPhoto(removal.path, removal.content) for removal in removals_of(root, paths)]
 
 
 def exported(destination: Path) -> dict[str, tuple[bytes, int, int]]:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from siamclip.cleaning.apply.decisions import Decision, Decisions
+from siamclip.cleaning.apply.decisions import UserDecision, UserDecisions
 from siamclip.cleaning.apply.moving.journal import Keeper, Removal
-from siamclip.cleaning.apply.plan import plan
+from siamclip.cleaning.apply.plan import plan_removals
 from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
 from siamclip.errors import UserError
 from tests.cleaning.photo_trees import NOT_UTF8
@@ -56,12 +56,12 @@ def table(rows: list[tuple[int, str, str, bool, int]] = ROWS, **changed: list[An
     }
 
 
-def decided(path: str, content: str, keep: bool) -> Decisions:
-    return Decisions("r", (Decision(path, content, keep),))
+def decided(path: str, content: str, keep: bool) -> UserDecisions:
+    return UserDecisions("r", (UserDecision(path, content, keep),))
 
 
 def test_any_method_may_propose(photos: PhotoTable) -> None:
-    found = plan(table(), photos)
+    found = plan_removals(table(), photos)
     assert found.removals == [
         Removal("a/2.jpg", "b" * 32, 11, "a copy; blurred", ("phash", "laplacian")),
         Removal(f"b/{NOT_UTF8}", "d" * 32, 13, "a copy of a/1.jpg", ("exact",)),
@@ -73,22 +73,22 @@ def test_reads_arrow_with_paths_as_bytes(photos: PhotoTable) -> None:
     columns = table()
     for name in ("path", "related"):
         columns[name] = pa.array([os.fsencode(path) for path in columns[name]], pa.binary())
-    assert plan(pa.table(columns), photos) == plan(table(), photos)
+    assert plan_removals(pa.table(columns), photos) == plan_removals(table(), photos)
 
 
 def test_only_these_methods(photos: PhotoTable) -> None:
-    assert [(r.path, r.methods) for r in plan(table(), photos, methods=["laplacian"]).removals] == [
+    assert [(r.path, r.methods) for r in plan_removals(table(), photos, methods=["laplacian"]).removals] == [
         ("a/2.jpg", ("laplacian",))
     ]
-    assert plan(table(), photos, methods=["sobel"]).removals == []
+    assert plan_removals(table(), photos, methods=["sobel"]).removals == []
 
 
 def test_decisions_stand_above_the_methods(photos: PhotoTable) -> None:
-    kept = plan(table(), photos, decided("a/2.jpg", "b" * 32, True))
+    kept = plan_removals(table(), photos, decided("a/2.jpg", "b" * 32, True))
     assert ([r.path for r in kept.removals], kept.kept_by_hand) == ([f"b/{NOT_UTF8}"], ["a/2.jpg"])
-    kept = plan(table(), photos, decided("b/1.jpg", "c" * 32, True))
+    kept = plan_removals(table(), photos, decided("b/1.jpg", "c" * 32, True))
     assert kept.kept_by_hand == []  # nobody wanted it removed
-    gone = plan(table(), photos, decided("b/1.jpg", "c" * 32, False), methods=["laplacian"])
+    gone = plan_removals(table(), photos, decided("b/1.jpg", "c" * 32, False), methods=["laplacian"])
     assert [(r.path, r.reason, r.methods) for r in gone.removals] == [
         ("a/2.jpg", "blurred", ("laplacian",)),
         ("b/1.jpg", "removed by a decision", ("decision",)),
@@ -96,30 +96,30 @@ def test_decisions_stand_above_the_methods(photos: PhotoTable) -> None:
 
 
 def test_copies_whose_keeper_is_removed_by_hand(photos: PhotoTable) -> None:
-    found = plan(table(), photos, decided("a/1.jpg", "a" * 32, False))
+    found = plan_removals(table(), photos, decided("a/1.jpg", "a" * 32, False))
     assert [r.path for r in found.removals] == ["a/1.jpg", "a/2.jpg", f"b/{NOT_UTF8}"]
     assert found.keeper_goes == ["a/2.jpg", f"b/{NOT_UTF8}"]
 
 
 def test_says_which_photos_stay_for_a_copy(photos: PhotoTable) -> None:
     keeper = Keeper("a/1.jpg", "a" * 32, 10)
-    assert plan(table(), photos).keepers == {"a/2.jpg": (keeper,), f"b/{NOT_UTF8}": (keeper,)}
-    without = plan(table(), photos, decided("a/1.jpg", "a" * 32, False))  # it goes: keeper_goes says so
+    assert plan_removals(table(), photos).keepers == {"a/2.jpg": (keeper,), f"b/{NOT_UTF8}": (keeper,)}
+    without = plan_removals(table(), photos, decided("a/1.jpg", "a" * 32, False))  # it goes: keeper_goes says so
     assert not any(without.keepers.values())
 
 
 def test_other_content_is_refused(photos: PhotoTable) -> None:
     with pytest.raises(UserError, match=r"a/2.jpg has other content now than when it was decided on"):
-        plan(table(), photos, decided("a/2.jpg", "e" * 32, True))
+        plan_removals(table(), photos, decided("a/2.jpg", "e" * 32, True))
     with pytest.raises(UserError, match=r"nowhere.jpg is not in the scan"):
-        plan(table(), photos, decided("nowhere.jpg", "e" * 32, True))
+        plan_removals(table(), photos, decided("nowhere.jpg", "e" * 32, True))
     stale = table(content=["e" * 32] * len(ROWS))
     with pytest.raises(UserError, match=r"a/2.jpg: is another photo in the scan than in the findings; run find again"):
-        plan(stale, photos)
+        plan_removals(stale, photos)
 
 
 def test_an_archive_stays(photos: PhotoTable) -> None:
     with pytest.raises(UserError, match=r"old/1.jpg"):
-        plan(table([(4, "exact", "a copy", False, 0)]), photos)
+        plan_removals(table([(4, "exact", "a copy", False, 0)]), photos)
     with pytest.raises(UserError, match=r"old/1.jpg is not in the scan"):
-        plan(table(), photos, decided("old/1.jpg", "a" * 32, False))
+        plan_removals(table(), photos, decided("old/1.jpg", "a" * 32, False))

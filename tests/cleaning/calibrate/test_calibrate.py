@@ -17,13 +17,13 @@ from siamclip.cleaning.calibrate.calibrate import (
     Answer,
     Proposal,
     as_distance,
-    as_json,
-    ask,
-    evaluate,
-    load,
-    propose,
+    ask_questions,
+    evaluate_answers,
+    load_session,
+    propose_questions,
     read_answers,
-    save,
+    result_as_json,
+    save_session,
     setting,
 )
 from siamclip.cleaning.calibrate.estimate import choose, curve
@@ -131,11 +131,13 @@ def test_drawing_within_a_bin_favours_no_pair() -> None:
 
 def test_more_questions_are_the_same_ones_and_others() -> None:
     photos = copies()
-    few, many = (propose(photos, "phash", number, 5, threshold=5.0) for number in (40, 90))
-    assert propose(photos, "phash", 40, 5, threshold=5.0) == few
+    few, many = (propose_questions(photos, "phash", number, 5, threshold=5.0) for number in (40, 90))
+    assert propose_questions(photos, "phash", 40, 5, threshold=5.0) == few
     assert {q.key for q in few.questions} < {q.key for q in many.questions}
     assert few.upper == many.upper
-    assert {q.key for q in propose(photos, "phash", 40, 6, threshold=5.0).questions} != {q.key for q in few.questions}
+    assert {q.key for q in propose_questions(photos, "phash", 40, 6, threshold=5.0).questions} != {
+        q.key for q in few.questions
+    }
 
 
 def test_of_too_many_photos_some_are_compared_with_all_and_the_numbers_are_right_on_average(
@@ -165,21 +167,21 @@ def test_shares_are_even_and_complete() -> None:
 def test_what_cannot_be_calibrated_is_said() -> None:
     photos = copies(2, 2)
     with pytest.raises(UserError, match=r"method laplacian: has no distance.*phash.*semantic"):
-        propose(photos, "laplacian", threshold=5.0)
+        propose_questions(photos, "laplacian", threshold=5.0)
     with pytest.raises(UserError, match="has no distance"):
-        propose(photos, "exact", threshold=5.0)
+        propose_questions(photos, "exact", threshold=5.0)
     with pytest.raises(UserError, match=f"questions 3: must be at least {BINS}"):
-        propose(photos, "phash", 3, threshold=5.0)
+        propose_questions(photos, "phash", 3, threshold=5.0)
     with pytest.raises(UserError, match="must lie within"):
-        propose(photos, "phash", threshold=0.0)
+        propose_questions(photos, "phash", threshold=0.0)
     alone = photos_of("a.jpg", "b.jpg", phash8=np.array([1, 2**64 - 2], np.uint64), hash_contrast=np.full(2, 9.0))
     with pytest.raises(UserError, match="no two photos lie within a distance of 16"):
-        propose(alone, "phash", threshold=5.0)
+        propose_questions(alone, "phash", threshold=5.0)
     for bits, contrast in ((0, 9.0), (2**64 - 1, 9.0), (77, 1.9)):  # flat photos are no copies of each other
         contents = np.full(2, bits, np.uint64)
         flat = photos_of("a.jpg", "b.jpg", phash8=contents, hash_contrast=np.full(2, contrast))
         with pytest.raises(UserError, match="no two photos"):
-            propose(flat, "phash", threshold=5.0)
+            propose_questions(flat, "phash", threshold=5.0)
 
 
 # -- estimates -------------------------------------------------------------------------------------------------------
@@ -257,8 +259,8 @@ def truth_of(proposal: Proposal) -> dict[str, Answer]:
 def test_with_true_answers_the_estimates_lie_around_the_truth(method: str) -> None:
     photos = copies()
     distance_of, threshold, last = MEASURES[method]
-    proposal = propose(photos, method, 150, 2, threshold=threshold)
-    result = evaluate(proposal, truth_of(proposal))
+    proposal = propose_questions(photos, method, 150, 2, threshold=threshold)
+    result = evaluate_answers(proposal, truth_of(proposal))
     pairs = [
         (distance_of(photos, a, b), truly_same(photos.paths[a], photos.paths[b]))
         for a, b in itertools.combinations(range(len(photos)), 2)
@@ -272,23 +274,23 @@ def test_with_true_answers_the_estimates_lie_around_the_truth(method: str) -> No
         inside += result.curve.precision_low[i] - 1e-9 <= precision <= result.curve.precision_high[i] + 1e-9
         inside += result.curve.recall_low[i] - 1e-9 <= recall <= result.curve.recall_high[i] + 1e-9
     assert inside >= 0.85 * 2 * len(result.curve.threshold)
-    stated = as_json(proposal, result)
+    stated = result_as_json(proposal, result)
     assert json.loads(json.dumps(stated, allow_nan=False)) == stated
     assert stated["answered"] == len(proposal.questions)
 
 
 def test_skipped_pairs_count_as_not_asked() -> None:
-    proposal = propose(copies(), "phash", 60, threshold=5.0)
+    proposal = propose_questions(copies(), "phash", 60, threshold=5.0)
     answers = truth_of(proposal)
     skipped: dict[str, Answer] = answers | dict.fromkeys(list(answers)[::3], "skip")
     left_out = {key: answer for key, answer in skipped.items() if answer != "skip"}
-    result, other = evaluate(proposal, skipped), evaluate(proposal, left_out)
+    result, other = evaluate_answers(proposal, skipped), evaluate_answers(proposal, left_out)
     np.testing.assert_array_equal(result.curve.precision, other.curve.precision)
     assert (result.skipped, other.skipped) == (20, 0)
     with pytest.raises(UserError, match="no pair was answered"):
-        evaluate(proposal, dict.fromkeys(answers, "skip"))
+        evaluate_answers(proposal, dict.fromkeys(answers, "skip"))
     with pytest.raises(UserError, match="target_precision 1"):
-        evaluate(proposal, answers, 1.0)
+        evaluate_answers(proposal, answers, 1.0)
 
 
 def test_settings_and_distances_are_inverse() -> None:
@@ -300,12 +302,19 @@ def test_settings_and_distances_are_inverse() -> None:
 
 def test_an_interrupted_session_goes_on_where_it_stopped(tmp_path: Path) -> None:
     photos, path = copies(), tmp_path / "calibration-phash.json"
-    proposal = propose(photos, "phash", 30, threshold=5.0)
-    save(path, proposal, {})
+    proposal = propose_questions(photos, "phash", 30, threshold=5.0)
+    save_session(path, proposal, {})
     shown: list[str] = []
     script = iter(["s", "what", "D", "skip", "q"])
-    ask(proposal, {}, photos.root, lambda found: save(path, proposal, found), lambda _: next(script), shown.append)
-    stored = load(path)
+    ask_questions(
+        proposal,
+        {},
+        photos.root,
+        lambda found: save_session(path, proposal, found),
+        lambda _: next(script),
+        shown.append,
+    )
+    stored = load_session(path)
     assert stored is not None
     assert stored[0] == proposal
     first = [q.key for q in proposal.questions[:3]]
@@ -317,13 +326,13 @@ def test_an_interrupted_session_goes_on_where_it_stopped(tmp_path: Path) -> None
         raise EOFError
 
     asked: list[str] = []
-    assert ask(*stored, photos.root, lambda found: None, end, asked.append) == stored[1]
+    assert ask_questions(*stored, photos.root, lambda found: None, end, asked.append) == stored[1]
     assert "1 of 27" in asked[0]
     assert any(proposal.questions[3].first in line for line in asked)
 
 
 def test_files_that_are_no_answers_are_refused(tmp_path: Path) -> None:
-    proposal = propose(copies(), "phash", 30, threshold=5.0)
+    proposal = propose_questions(copies(), "phash", 30, threshold=5.0)
     path = tmp_path / "answers.json"
     pair = proposal.questions[0].key.split(" ")
     good = {"format": 1, "method": "phash", "answers": [[*reversed(pair), "same"]]}
@@ -343,8 +352,8 @@ def test_files_that_are_no_answers_are_refused(tmp_path: Path) -> None:
             read_answers(path, proposal)
     path.write_text("{")
     with pytest.raises(UserError, match="move it away"):
-        load(path)
-    assert load(tmp_path / "absent.json") is None
+        load_session(path)
+    assert load_session(tmp_path / "absent.json") is None
 
 
 def test_a_whole_session(tmp_path: Path) -> None:
@@ -356,7 +365,7 @@ def test_a_whole_session(tmp_path: Path) -> None:
     said: list[str] = []
     assert calibrate(tmp_path, photos, "phash", questions=40, threshold=5, read=None, write=said.append) is None
     assert (tmp_path / "calibration-phash.html").exists()
-    stored = load(tmp_path / "calibration-phash.json")
+    stored = load_session(tmp_path / "calibration-phash.json")
     assert stored is not None
     rows = [[*key.split(" "), answer] for key, answer in truth_of(stored[0]).items()]
     (tmp_path / "answers.json").write_text(json.dumps({"format": 1, "method": "phash", "answers": rows}))
@@ -371,7 +380,7 @@ def test_a_whole_session(tmp_path: Path) -> None:
         assert min(picture.size) > 300
     # more questions keep the answers, and another collection or seed is told
     calibrate(tmp_path, photos, "phash", questions=60, threshold=5, read=lambda _: "q", write=said.append)
-    more = load(tmp_path / "calibration-phash.json")
+    more = load_session(tmp_path / "calibration-phash.json")
     assert more is not None
     assert len(more[0].questions) == 60
     assert set(more[1]) == {row[0] + " " + row[1] for row in rows}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.method_table import METHODS
-from siamclip.cleaning.quality.thresholds import Limit, cut_offs, judged
+from siamclip.cleaning.quality.thresholds import Limit, cut_offs, findings_beyond
 from siamclip.errors import UserError
 from siamclip.methods import load_target
 from tests.cleaning.gray_photos import photos
@@ -24,7 +24,7 @@ JUDGING = [
 def judge(values: list[float], limits: list[Limit] | None = None, **other: object) -> Findings:
     settings: dict = {"percentile": None, "max_share": 1 / 3} | other
     table = photos({"value": values})
-    return judged(table, "method", "value", np.array(values), limits or [LOW], **settings)
+    return findings_beyond(table, "method", "value", np.array(values), limits or [LOW], **settings)
 
 
 def test_reason_holds_number_threshold_and_rank() -> None:
@@ -75,7 +75,7 @@ def test_percentile_flags_the_worst_and_asks_nothing() -> None:
 def test_unreadable_archived_and_unknown_photos_are_not_judged() -> None:
     values = np.array([1.0, 2.0, np.nan, np.nan, 500.0, 600.0, 700.0])
     table = photos({"value": values}, errors={3: "damaged"}, archived=[1])
-    found = judged(table, "method", "value", values, [LOW], None, 1 / 3)
+    found = findings_beyond(table, "method", "value", values, [LOW], None, 1 / 3)
     assert found.rows.tolist() == [0] and found.notes["judged"] == 4
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from siamclip.cleaning.apply.decisions import read_decisions
-from siamclip.cleaning.calibrate import page as calibrate_page
 from siamclip.cleaning.calibrate.calibrate import Proposal, Question, read_answers
+from siamclip.cleaning.calibrate.page import write_calibration_page
 from siamclip.cleaning.report.report import write_report
 from siamclip.data.image.decode import content_hash
 from tests.cleaning.report_samples import HOSTILE, NOT_UTF8, Tables, chromium, every_kind
@@ -349,7 +349,7 @@ def test_pairs_of_a_calibration_are_answered_by_keys_and_exported(browser: Any, 
     questions = tuple(Question(paths[a], paths[b], contents[a], contents[b], 3.0, 0) for a, b in pairs)
     proposal = Proposal("phash", 0, 4, 5.0, 16.0, (16.0,), (4.0,), True, 4, 4, "", questions)
     page = folder / "calibration-phash.html"
-    calibrate_page.write(proposal, {questions[1].key: "different"}, tables.root, page, run="run")
+    write_calibration_page(proposal, {questions[1].key: "different"}, tables.root, page, run="run")
     browser.get(page.as_uri())
     wait(browser, "return [...document.querySelectorAll('.asked img')].length === 2")
     ActionChains(browser).send_keys("s", "x").perform()  # the second pair is answered already, so the third

@@ -139,9 +139,9 @@ class Journal:
 
     def begin(self, root: Path, quarantine: Path | None) -> Round:
         """A new round, or the one that was interrupted, where it has the same root and quarantine."""
-        going_on = self.history.open_round
-        if going_on is not None and (going_on.root, going_on.quarantine) == (root, quarantine):
-            return going_on
+        unfinished = self.history.open_round
+        if unfinished is not None and (unfinished.root, unfinished.quarantine) == (root, quarantine):
+            return unfinished
         number = max(self.history.rounds, default=0) + 1
         self._append(
             {

@@ -17,7 +17,7 @@ import numpy as np
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
 from siamclip.cleaning.quality.no_reference import brisque
-from siamclip.cleaning.quality.thresholds import Limit, judged
+from siamclip.cleaning.quality.thresholds import Limit, findings_beyond
 from siamclip.errors import UserError, suggestion
 
 MetricScorer = Callable[[Decoded], dict[str, float]]
@@ -89,7 +89,7 @@ class PyiqaMetric:
         try:
             value = float(self._metric(image).reshape(-1)[0])
         except (RuntimeError, ValueError, IndexError, AssertionError, ZeroDivisionError):
-            return {column(self._name): math.nan}  # judge counts them
+            return {column(self._name): math.nan}  # the method iqa counts them
         return {column(self._name): value}
 
 
@@ -135,7 +135,7 @@ def _pyiqa(name: str) -> Any:
     return pyiqa
 
 
-def judge(
+def iqa(
     photos: PhotoTable,
     *,
     metric: str = "brisque",
@@ -155,7 +155,7 @@ def judge(
     values = photos.column(column(metric))
     side = "above" if _lower_is_better(metric) else "below"
     limit = Limit("threshold", threshold, "bad quality", side)
-    result = judged(photos, "iqa", metric, values, [limit], percentile, max_share)
+    result = findings_beyond(photos, "iqa", metric, values, [limit], percentile, max_share)
     result.notes["not scored"] = int((photos.readable & ~photos.is_archived & ~np.isfinite(values)).sum())
     return result
 

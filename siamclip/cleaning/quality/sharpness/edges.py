@@ -13,7 +13,7 @@ import numpy as np
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
-from siamclip.cleaning.quality.thresholds import Limit, judged, percent
+from siamclip.cleaning.quality.thresholds import Limit, findings_beyond, percent
 
 CANNY_THRESHOLDS = (100, 200)
 # Grey levels of 255 above which a gradient counts. Lower ones count noise and soft shades, which blur does not take
@@ -61,21 +61,21 @@ def _share_above(first: np.ndarray, second: np.ndarray, square: int) -> float:
     return int(np.count_nonzero(energy > square)) / energy.size
 
 
-def judge_canny(
+def canny(
     photos: PhotoTable, *, threshold: float = 0.02, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a smaller share of Canny's edges than `threshold`, or the lowest `percentile` percent."""
     return _judge(photos, "canny", "Canny", threshold, percentile, max_share)
 
 
-def judge_roberts(
+def roberts(
     photos: PhotoTable, *, threshold: float = 0.03, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a smaller share of Roberts' edges than `threshold`, or the lowest `percentile` percent."""
     return _judge(photos, "roberts", "Roberts", threshold, percentile, max_share)
 
 
-def judge_prewitt(
+def prewitt(
     photos: PhotoTable, *, threshold: float = 0.01, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a smaller share of Prewitt's edges than `threshold`, or the lowest `percentile` percent."""
@@ -87,4 +87,4 @@ def _judge(
 ) -> Findings:
     limit = Limit("threshold", threshold, "few edges", "below", 0.0, 1.0, percent)
     values = photos.column(f"{method}_density")
-    return judged(photos, method, f"{operator} edges on", values, [limit], percentile, max_share)
+    return findings_beyond(photos, method, f"{operator} edges on", values, [limit], percentile, max_share)

@@ -11,7 +11,7 @@ import numpy as np
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
-from siamclip.cleaning.quality.thresholds import Limit, judged
+from siamclip.cleaning.quality.thresholds import Limit, findings_beyond
 
 
 def laplacian_variance(decoded: Decoded) -> dict[str, float]:
@@ -29,7 +29,7 @@ def variance(gray: np.ndarray) -> float:
     return float(deviation[0, 0]) ** 2
 
 
-def judge(
+def laplacian(
     photos: PhotoTable, *, threshold: float = 100.0, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos whose variance lies below `threshold`, or the lowest `percentile` percent.
@@ -39,4 +39,4 @@ def judge(
     """
     limit = Limit("threshold", threshold, "blurred", "below", 0.0)
     values = photos.column("laplacian_variance")
-    return judged(photos, "laplacian", "Laplacian variance", values, [limit], percentile, max_share)
+    return findings_beyond(photos, "laplacian", "Laplacian variance", values, [limit], percentile, max_share)

@@ -6,7 +6,7 @@ import cv2
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
-from siamclip.cleaning.quality.thresholds import Limit, judged
+from siamclip.cleaning.quality.thresholds import Limit, findings_beyond
 
 
 def sobel_variance(decoded: Decoded) -> dict[str, float]:
@@ -20,7 +20,7 @@ def sobel_variance(decoded: Decoded) -> dict[str, float]:
     return {"sobel_variance": float(deviation[0, 0]) ** 2}
 
 
-def judge(
+def sobel(
     photos: PhotoTable, *, threshold: float = 1500.0, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos whose variance lies below `threshold`, or the lowest `percentile` percent.
@@ -30,4 +30,4 @@ def judge(
     """
     limit = Limit("threshold", threshold, "blurred", "below", 0.0)
     values = photos.column("sobel_variance")
-    return judged(photos, "sobel", "Sobel gradient variance", values, [limit], percentile, max_share)
+    return findings_beyond(photos, "sobel", "Sobel gradient variance", values, [limit], percentile, max_share)

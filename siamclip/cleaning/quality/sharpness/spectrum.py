@@ -11,7 +11,7 @@ import numpy as np
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
-from siamclip.cleaning.quality.thresholds import Limit, judged
+from siamclip.cleaning.quality.thresholds import Limit, findings_beyond
 
 LOW_WINDOW = 0.1  # of each side to either side of the centre: |f| <= 0.1 cycles a pixel, whatever the size
 
@@ -66,7 +66,7 @@ def _entropy(amplitude: np.ndarray, weight: np.ndarray, frequencies: int) -> flo
     return float(np.clip((np.log2(total) - _sum(logarithm, weight) / total) / np.log2(frequencies), 0, 1))
 
 
-def judge_ratio(
+def fft_ratio(
     photos: PhotoTable, *, threshold: float = 1.5, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with less than `threshold` percent of their energy at high frequencies, or the lowest `percentile`.
@@ -76,10 +76,10 @@ def judge_ratio(
     """
     limit = Limit("threshold", threshold, "blurred", "below", 0.0, 100.0, lambda value, digits: f"{value:.{digits}g}%")
     values = photos.column("fft_ratio")
-    return judged(photos, "fft_ratio", "high-frequency energy", values, [limit], percentile, max_share)
+    return findings_beyond(photos, "fft_ratio", "high-frequency energy", values, [limit], percentile, max_share)
 
 
-def judge_entropy(
+def spectrum_entropy(
     photos: PhotoTable, *, threshold: float = 0.8, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos whose spectrum is less even than `threshold`, or the lowest `percentile` percent.
@@ -89,4 +89,4 @@ def judge_entropy(
     """
     limit = Limit("threshold", threshold, "blurred", "below", 0.0, 1.0)
     values = photos.column("spectrum_entropy")
-    return judged(photos, "spectrum_entropy", "spectrum entropy", values, [limit], percentile, max_share)
+    return findings_beyond(photos, "spectrum_entropy", "spectrum entropy", values, [limit], percentile, max_share)

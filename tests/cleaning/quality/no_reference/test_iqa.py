@@ -43,7 +43,7 @@ def test_missing_pyiqa_names_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UserError, match="pip install pyiqa"):
         iqa.open_metrics(["niqe"])
     with pytest.raises(UserError, match="pip install pyiqa"):
-        iqa.judge(photos({"iqa_musiq": [50.0]}), metric="musiq", threshold=30.0)
+        iqa.iqa(photos({"iqa_musiq": [50.0]}), metric="musiq", threshold=30.0)
 
 
 def test_bad_weights_are_named(model: str) -> None:
@@ -55,22 +55,22 @@ def test_bad_weights_are_named(model: str) -> None:
 
 def test_judge_brisque() -> None:
     table = photos({"iqa_brisque": np.array([10, 40, 41.5, np.nan, 20], "f4")})
-    found = iqa.judge(table)
+    found = iqa.iqa(table)
     assert found.method == "iqa" and found.rows.tolist() == [2] and not found.keep.any()
     assert found.reason == ["bad quality: brisque 41.5, above 40; higher than 75% of the photos"]
     assert found.notes["not scored"] == 1 and found.notes["judged"] == 4
-    assert iqa.judge(table, threshold=15.0, max_share=1.0).rows.tolist() == [1, 2, 4]
-    assert iqa.judge(table, percentile=25.0).rows.tolist() == [2]
+    assert iqa.iqa(table, threshold=15.0, max_share=1.0).rows.tolist() == [1, 2, 4]
+    assert iqa.iqa(table, percentile=25.0).rows.tolist() == [2]
 
 
 def test_other_metrics_need_a_threshold() -> None:
     table = photos({"iqa_niqe": [3.0, 9.0, 4.0, 5.0]})
     with pytest.raises(UserError, match=r"needs set iqa\.threshold"):
-        iqa.judge(table, metric="niqe")
-    assert iqa.judge(table, metric="niqe", threshold=8.0).rows.tolist() == [1]
-    assert iqa.judge(table, metric="niqe", percentile=25.0).rows.tolist() == [1]
+        iqa.iqa(table, metric="niqe")
+    assert iqa.iqa(table, metric="niqe", threshold=8.0).rows.tolist() == [1]
+    assert iqa.iqa(table, metric="niqe", percentile=25.0).rows.tolist() == [1]
     with pytest.raises(UserError, match="the scan holds no 'iqa_piqe'"):
-        iqa.judge(table, metric="piqe", threshold=50.0)
+        iqa.iqa(table, metric="piqe", threshold=50.0)
 
 
 @needs_pyiqa
