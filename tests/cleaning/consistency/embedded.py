@@ -52,3 +52,14 @@ def permuted(photos: PhotoTable, to: np.ndarray) -> PhotoTable:
         embeddings=photos.embeddings[to],
         archived=None if photos.archived is None else photos.archived[to],
     )
+
+
+OUTLIERS = 4
+
+
+def crowd_and_outliers(seed: int = 0, number: int = 200) -> np.ndarray:
+    """Two crowds, and OUTLIERS lone vectors at the end, far from both and from each other."""
+    rng = np.random.default_rng(seed)
+    axes = np.eye(16)
+    crowds = [around(axes[side], number // 2, 0.4, rng) for side in (0, 1)]
+    return np.vstack([*crowds, unit(axes[8 : 8 + OUTLIERS])])
