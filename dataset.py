@@ -18,8 +18,8 @@ import numpy as np
 import xxhash
 
 from config import DataSettings
-from siamclip.cleaning.find.groups_csv import read_groups
 from siamclip.data.collection import Collection, Skipped, check_usable, counted
+from siamclip.data.duplicate_groups import read_groups
 from siamclip.data.identities import plate_of
 from siamclip.data.image.decode import content_hash
 from siamclip.errors import UserError, printable

@@ -328,7 +328,7 @@ def test_a_named_method_that_the_scan_has_nothing_for_is_an_error_and_a_default_
 ) -> None:
     run_all(photos, tmp_path / "run")
     assert "not run: semantic" in " ".join(capsys.readouterr().out.split())
-    with pytest.raises(UserError, match="--methods semantic: the scan holds no embeddings"):
+    with pytest.raises(UserError, match="methods semantic: the scan holds no embeddings"):
         clean.main(["find", str(tmp_path / "run"), "--methods", "semantic"])
 
 

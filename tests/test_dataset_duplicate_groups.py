@@ -117,7 +117,7 @@ def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
     refused(b"no parquet", "cannot be read", "groups.parquet")
     three = {f"{side}_dir": str(tmp_path / "data") for side in ("train", "val", "test")}
     refused("path,group\n", "three given folders are taken as they are", **three)
-    with pytest.raises(UserError, match=r"--duplicate_groups .*none\.csv: cannot be read"):
+    with pytest.raises(UserError, match=r"duplicate_groups .*none\.csv: cannot be read"):
         load_splits(TrainConfig(data_dir=str(tmp_path / "data"), duplicate_groups=str(tmp_path / "none.csv")))
     everything = "".join(f"京A{i}/0.png,1\n" for i in range(20))
     refused("path,group\n" + everything, "1 identity that no duplicates join cannot be split")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-from rich.console import Console
 from rich.table import Column, Table
 
 from siamclip.cleaning.method_table import METHODS
@@ -14,14 +10,7 @@ from siamclip.methods import shown
 SHOWN = 10  # names in a list; files hold them all
 
 
-@contextmanager
-def looking(console: Console) -> Iterator[Callable[[str], None]]:
-    """What is given is told which method runs; on a terminal only."""
-    with console.status("looking") as status:
-        yield lambda name: status.update(f"looking: {name}")
-
-
-def methods_table() -> Table:
+def cleaning_methods_table() -> Table:
     """All methods with their settings."""
     table = Table("family", Column("method", no_wrap=True), "looks for", "default", Column("settings", no_wrap=True))
     family = ""

@@ -9,9 +9,10 @@ decided once, for all methods together, in `decide.py`: no method removes anythi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from siamclip.errors import UserError
 
 NO_GROUP = -1
 NO_LABEL = -1
+NO_EMBEDDINGS, GET_EMBEDDINGS = "the scan holds no embeddings", "scan again with `embedder` newest, or a model's name"
+Notes: TypeAlias = dict[str, str | float | int]  # what a method says of itself
 
 
 @dataclass
@@ -40,13 +43,15 @@ class PhotoTable:
     embeddings: np.ndarray | None = None  # (N, D) float32 unit vectors, NaN where unknown
     embedder: str = ""  # its name
     same_distance: float | None = None  # up to which the embedder's checkpoint holds two photos for one identity
-    # Rows of an archive (--new-against): they are compared with the new photos but neither with each other nor
+    # Rows of an archive: they are compared with the new photos but neither with each other nor
     # removed. All False otherwise.
     archived: np.ndarray | None = None
     sides: np.ndarray | None = None  # (N,) int8: 0 train, 1 validation, 2 test; None where there is no split
     # (N,) int64, 0 is the best: which photo of a crowd of equal ones its copies are paired with (keepers.py). None
     # for the order that needs no settings.
     preference: np.ndarray | None = None
+    # (N,) bool: photos that go anyway, and among which methods on embeddings look for nothing. None for no photo.
+    set_aside: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -64,13 +69,13 @@ class PhotoTable:
     def column(self, name: str) -> np.ndarray:
         """(N, ...) values. Raises UserError for one that the scan did not compute."""
         if name not in self.columns:
-            raise UserError(f"the scan holds no {name!r}; scan again with the scorer that gives it (see methods)")
+            raise UserError("", f"the scan holds no {name!r}", "scan again with the scorer that gives it (see methods)")
         return self.columns[name]
 
     def vectors(self) -> np.ndarray:
         """`embeddings`; raises UserError where the scan has none."""
         if self.embeddings is None:
-            raise UserError("the scan holds no embeddings; scan again with --embedder newest, or a model's name")
+            raise UserError("", NO_EMBEDDINGS, GET_EMBEDDINGS)
         return self.embeddings
 
     def file(self, row: int) -> Path:
@@ -97,7 +102,7 @@ class Findings:
     related: np.ndarray  # (K,) int64
     # What the method chose from the data, or found out about itself (eps, clusters, recall of an index ...):
     # written beside the results and shown in the report.
-    notes: dict[str, str | float | int] = field(default_factory=dict)
+    notes: Notes = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -116,10 +121,23 @@ class CopyPairs:
     second: np.ndarray  # (P,) int64
     distance: np.ndarray  # (P,) float32
     inliers: np.ndarray | None = None  # (P,) int32
-    notes: dict[str, str | float | int] = field(default_factory=dict)
+    notes: Notes = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def select(self, mask: np.ndarray) -> CopyPairs:
+        """The pairs in the boolean mask (P,)."""
+        inliers = None if self.inliers is None else self.inliers[mask]
+        return CopyPairs(self.method, self.first[mask], self.second[mask], self.distance[mask], inliers, self.notes)
+
+
+def proposed_removals(parts: Iterable[Findings], number: int) -> np.ndarray:
+    """(`number`,) bool: some method wants the photo removed."""
+    found = np.zeros(number, bool)
+    for part in parts:
+        found[part.rows[~part.keep]] = True
+    return found
 
 
 def findings(

@@ -1,6 +1,6 @@
 """The method tables of cleaning: the scorers of the scan, and the methods of find.
 
-Settings of methods are set with --set method.setting=value.
+A method's settings are given as method.setting=value.
 """
 
 from __future__ import annotations
@@ -32,20 +32,39 @@ class CleaningMethod(Method):
     """A method: `target(photos, **settings) -> Findings | CopyPairs`; runs on the scanned table.
 
     `needs`: the scorers whose columns it reads; "embedding" and "labels" where it needs these.
+    `orientations`: what its setting of that name reads, the scorer of a scan with orientations.
+    `identical`: its pairs are one photo beyond doubt, and a copy of a copy is a copy.
+    `evidence`: a pair's distance in words. `groups_copies`: False where a group of its findings is something else.
     """
 
     family: str
     default: bool = True
     requires: tuple[str, ...] = ()  # settings that have no default
+    orientations: str = ""
+    identical: bool = False
+    evidence: str = "distance {:.4g}"
+    groups_copies: bool = True
+
+    @property
+    def compares_photos(self) -> bool:
+        """Whether it compares photos with each other; it runs after the methods that see one photo at a time."""
+        return self.family in COMPARING_FAMILIES
+
+    @property
+    def semantic(self) -> bool:
+        """Whether it compares what photos show, so that another photo of the same vehicle may be near."""
+        return "embedding" in self.needs
 
 
 FAMILIES = ("integrity", "size", "sharpness", "exposure", "iqa", "duplicates", "outliers", "labels")
+COMPARING_FAMILIES = ("duplicates", "outliers", "labels")
 
 _QUALITY = "siamclip.cleaning.quality."
 _SHARPNESS = _QUALITY + "sharpness."
 _DUPLICATES = "siamclip.cleaning.duplicates."
 _CONSISTENCY = "siamclip.cleaning.consistency."
 _HASHES = ("phash", "ahash", "dhash", "whash")
+_OF_64, _OF_256 = "Hamming distance {:.0f} of 64", "Hamming distance {:.0f} of 256"
 _BITS_256 = ("perceptual16", "perceptual")  # hash_contrast is the smaller hashes' column
 
 
@@ -206,12 +225,31 @@ METHODS = MethodTable[CleaningMethod](
             family="iqa",
             default=False,
         ),
-        CleaningMethod("exact", _DUPLICATES + "exact:same_bytes", "the same bytes", family="duplicates"),
         CleaningMethod(
-            "pixels", _DUPLICATES + "exact:same_pixels", "the same pixels", ("pixels",), family="duplicates"
+            "exact",
+            _DUPLICATES + "exact:same_bytes",
+            "the same bytes",
+            family="duplicates",
+            identical=True,
+            evidence="the same bytes",
         ),
         CleaningMethod(
-            "phash", _DUPLICATES + "perceptual:phash", "edited copies", ("perceptual",), family="duplicates"
+            "pixels",
+            _DUPLICATES + "exact:same_pixels",
+            "the same pixels",
+            ("pixels",),
+            family="duplicates",
+            identical=True,
+            evidence="the same pixels",
+        ),
+        CleaningMethod(
+            "phash",
+            _DUPLICATES + "perceptual:phash",
+            "edited copies",
+            ("perceptual",),
+            family="duplicates",
+            evidence=_OF_64,
+            orientations="orientations",
         ),
         CleaningMethod(
             "ahash",
@@ -220,6 +258,8 @@ METHODS = MethodTable[CleaningMethod](
             ("perceptual",),
             family="duplicates",
             default=False,
+            evidence=_OF_64,
+            orientations="orientations",
         ),
         CleaningMethod(
             "dhash",
@@ -228,6 +268,8 @@ METHODS = MethodTable[CleaningMethod](
             ("perceptual",),
             family="duplicates",
             default=False,
+            evidence=_OF_64,
+            orientations="orientations",
         ),
         CleaningMethod(
             "whash",
@@ -236,6 +278,8 @@ METHODS = MethodTable[CleaningMethod](
             ("perceptual",),
             family="duplicates",
             default=False,
+            evidence=_OF_64,
+            orientations="orientations",
         ),
         CleaningMethod(
             "phash16",
@@ -244,6 +288,7 @@ METHODS = MethodTable[CleaningMethod](
             _BITS_256,
             family="duplicates",
             default=False,
+            evidence=_OF_256,
         ),
         CleaningMethod(
             "ahash16",
@@ -252,6 +297,7 @@ METHODS = MethodTable[CleaningMethod](
             _BITS_256,
             family="duplicates",
             default=False,
+            evidence=_OF_256,
         ),
         CleaningMethod(
             "dhash16",
@@ -260,6 +306,7 @@ METHODS = MethodTable[CleaningMethod](
             _BITS_256,
             family="duplicates",
             default=False,
+            evidence=_OF_256,
         ),
         CleaningMethod(
             "whash16",
@@ -268,9 +315,15 @@ METHODS = MethodTable[CleaningMethod](
             _BITS_256,
             family="duplicates",
             default=False,
+            evidence=_OF_256,
         ),
         CleaningMethod(
-            "semantic", _DUPLICATES + "semantic:semantic", "the same content", ("embedding",), family="duplicates"
+            "semantic",
+            _DUPLICATES + "semantic:semantic",
+            "the same content",
+            ("embedding",),
+            family="duplicates",
+            evidence="embedding distance {:.3f}",
         ),
         CleaningMethod(
             "kmeans",
@@ -302,6 +355,7 @@ METHODS = MethodTable[CleaningMethod](
             "folders that hold two vehicles",
             ("embedding", "labels"),
             family="labels",
+            groups_copies=False,  # but the two halves of a folder
         ),
     ),
     example="laplacian.threshold=80",
@@ -312,3 +366,6 @@ METHODS = MethodTable[CleaningMethod](
     },
     group_aliases={"strangers": "outliers"},
 )
+
+# For all hashes that can look for turned and mirrored copies, in a scan with orientations.
+ORIENTATION_SETTINGS = tuple(f"{method.name}.orientations=true" for method in METHODS.values() if method.orientations)

@@ -2,7 +2,7 @@
 
 RUN/siamclip-run.json     format, and the collection that the RUN belongs to; a scan of another collection
                           takes no photos out of a folder that holds this file
-RUN/scan/                 what the scan saw: see inventory.py and parts.py
+RUN/scan/                 what the scan saw: see scan/table/
 RUN/findings.parquet ...  what the other steps wrote
 """
 
@@ -104,7 +104,7 @@ class RunFolder:
 
     @property
     def groups(self) -> Path:
-        """What `dataset.py` splits by: --duplicate_groups."""
+        """Copies that `dataset.py` keeps on one side of a split."""
         return self.path / "groups.csv"
 
     @property
@@ -119,7 +119,7 @@ class RunFolder:
         except FileNotFoundError:
             return None
         if not path.is_dir():
-            raise UserError(f"--new_against {path}: is not there any more; scan again with its place, or without it")
+            raise UserError("new_against", "is not there any more", "scan again with its place, or without it", path)
         return RunFolder(path)
 
     def remember_archive(self, archive: RunFolder | None) -> None:
@@ -127,7 +127,7 @@ class RunFolder:
         if archive is None:
             (self.path / _ARCHIVE).unlink(missing_ok=True)
             return
-        _ = archive.root
+        archive.require()
         text = json.dumps({"run": str(archive.path.resolve())})
         write_atomically(self.path / _ARCHIVE, text.encode())
 
@@ -135,16 +135,15 @@ class RunFolder:
         """Make this the RUN of the collection `root`, or find that it is. Raises UserError where it cannot be."""
         root = root.resolve()
         if self.path.resolve() == root:
-            raise UserError(f"--out {self.path}: is the collection itself; give a folder of its own for the results")
+            raise UserError("out", "is the collection itself", "give a folder of its own for the results", self.path)
         if self.path.resolve() in root.parents:
             raise UserError(
-                f"--out {self.path}: contains the collection, and scans leave RUN folders out; give a folder beside it"
+                "out", "contains the collection, and scans leave RUN folders out", "give a folder beside it", self.path
             )
         if self.marker.exists():
             if self.root != root:
-                raise UserError(
-                    f"--out {self.path}: holds the scan of {self.root}, not of {root}; give another --out for {root}"
-                )
+                problem = f"holds the scan of {self.root}, not of {root}"
+                raise UserError("out", problem, f"give another `out` for {root}", self.path)
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -152,8 +151,12 @@ class RunFolder:
             write_atomically(self.marker, text.encode())
         except OSError as error:
             raise UserError(
-                f"--out {self.path}: cannot be written ({error.strerror}); give a folder that can"
+                "out", f"cannot be written ({error.strerror})", "give a folder that can", self.path
             ) from None
+
+    def require(self) -> None:
+        """Raises UserError where this is no RUN folder that can be read."""
+        self._marker()
 
     @property
     def root(self) -> Path:
@@ -164,18 +167,20 @@ class RunFolder:
         try:
             content = json.loads(self.marker.read_bytes())
         except FileNotFoundError:
-            raise UserError(f"{self.path}: is not a RUN folder (no {MARKER}); python clean.py scan makes one") from None
+            problem = f"{self.path}: is not a RUN folder (no {MARKER})"
+            raise UserError("", problem, "python clean.py scan makes one") from None
         except (OSError, ValueError) as error:
-            raise UserError(f"{self.marker}: cannot be read ({error}); scan into another RUN folder") from None
+            raise UserError("", f"{self.marker}: cannot be read ({error})", "scan into another RUN folder") from None
         if not isinstance(content, dict) or not isinstance(content.get("root"), str):
-            raise UserError(f"{self.marker}: is damaged; scan into another RUN folder")
+            raise UserError("", f"{self.marker}: is damaged", "scan into another RUN folder")
         if content.get("format") != FORMAT:
             raise UserError(
-                f"{self.path}: was written in format {content.get('format')}, this version reads {FORMAT}; "
-                "use the version that wrote it, or scan into another RUN folder"
+                "",
+                f"{self.path}: was written in format {content.get('format')}, this version reads {FORMAT}",
+                "use the version that wrote it, or scan into another RUN folder",
             )
         return content
 
     def lock(self, doing: str = "cleaning") -> AbstractContextManager[None]:
-        """Hold the RUN for this process alone: see folder_lock.py. Raises UserError where another process holds it."""
+        """Hold the RUN for this process alone (siamclip/files/lock.py). Raises UserError where another holds it."""
         return hold(self.path, doing)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siamclip.cleaning.report.data import ReportData
+from siamclip.cleaning.report.report import ReportData
 from siamclip.data.image.decode import content_hash
 
 HOSTILE = "京A/<img src=x onerror='window.injected=1'></script><script>window.injected=1</script>\n\"&%23#?.jpg"

@@ -35,7 +35,7 @@ def test_belongs_to_one_collection(data: Path, tmp_path: Path) -> None:
     run.create(data)
     assert run.root == data.resolve()
     (tmp_path / "other").mkdir()
-    with pytest.raises(UserError, match=r"holds the scan of .*data, not of .*other; give another --out"):
+    with pytest.raises(UserError, match=r"holds the scan of .*data, not of .*other; give another out"):
         run.create(tmp_path / "other")
 
 

@@ -60,7 +60,7 @@ class Brightest:
 
 
 def _scorer(name: str, columns: dict[str, str], version: int = 1) -> Scorer:
-    return Scorer(name, f"tests.cleaning.tiny_scorers:{name}", columns, version=version)
+    return Scorer(name, f"tests.cleaning.tiny_scorers:{name}", "", columns=columns, version=version)
 
 
 MEAN = _scorer("mean", {"mean": "f8"})

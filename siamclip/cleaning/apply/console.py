@@ -10,7 +10,8 @@ from rich.console import Console
 
 from siamclip.cleaning.console import SHOWN
 from siamclip.cleaning.contracts import PhotoTable
-from siamclip.cleaning.find.class_counts import as_table, class_counts
+from siamclip.cleaning.find.console import class_counts_table
+from siamclip.cleaning.find.decide import class_counts
 from siamclip.cli.console import say
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def say_plan(console: Console, photos: PhotoTable, plan: RemovalPlan) -> None:
     removed = {removal.path for removal in plan.removals}
     remove = np.array([path in removed for path in photos.paths], bool) & ~photos.is_archived
     if removed and photos.identities:
-        console.print(as_table(class_counts(photos, remove)))
+        console.print(class_counts_table(class_counts(photos, remove)))
     size = sum(removal.bytes for removal in plan.removals) / 1e6
     say(console, f"{len(plan.removals):,} photos, {size:,.1f} MB, to remove")
     say(console, *(f"  {removal.path}: {removal.reason}" for removal in plan.removals[:SHOWN]))

@@ -22,7 +22,7 @@ import numpy as np
 from siamclip.cleaning.calibrate.estimate import Curve, ThresholdChoice, choose, curve
 from siamclip.cleaning.calibrate.sample import draw
 from siamclip.cleaning.contracts import PhotoTable
-from siamclip.cleaning.duplicates.groups.evidence import is_semantic
+from siamclip.cleaning.method_table import METHODS
 from siamclip.errors import UserError, printable
 from siamclip.files.atomic import write_atomically
 
@@ -239,7 +239,7 @@ def _said(read: Callable[[str], str]) -> str:
 
 def as_distance(method: str, threshold: float) -> float:
     """A method's `threshold` setting as a distance: Euclidean from a cosine for embeddings, bits for hashes."""
-    return math.sqrt(max(0.0, 2 - 2 * threshold)) if is_semantic(method) else float(threshold)
+    return math.sqrt(max(0.0, 2 - 2 * threshold)) if METHODS[method].semantic else float(threshold)
 
 
 # -- what came out ------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def setting(method: str, distance: float, called: Callable[[str], str]) -> str:
 
     `called`: what the reader calls a setting; a script's flag, for one.
     """
-    value = f"{1 - distance**2 / 2:.4f}" if is_semantic(method) else f"{distance:.0f}"
+    value = f"{1 - distance**2 / 2:.4f}" if METHODS[method].semantic else f"{distance:.0f}"
     return f"{called('set')} {method}.threshold={value}"
 
 

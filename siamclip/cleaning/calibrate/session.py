@@ -1,10 +1,15 @@
-"""One session of calibration in a RUN folder: questions made or taken up again, answers in, threshold out."""
+"""`clean.py calibrate`: one session of calibration in a RUN folder.
+
+Questions are made or taken up again, answers come in, a threshold comes out.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+
+from rich.console import Console
 
 from siamclip.cleaning.calibrate.calibrate import (
     Answer,
@@ -23,10 +28,54 @@ from siamclip.cleaning.calibrate.calibrate import (
 from siamclip.cleaning.calibrate.page import write_calibration_page
 from siamclip.cleaning.calibrate.plot import plot_calibration
 from siamclip.cleaning.contracts import PhotoTable
+from siamclip.cleaning.find.results import effective_threshold
 from siamclip.cleaning.method_table import METHODS
+from siamclip.cleaning.run_folder import RunFolder
+from siamclip.cleaning.scan.table.photos import Layout, open_photos
+from siamclip.cli.console import say
+from siamclip.cli.progress_bars import Bars
 from siamclip.data.image.thumbnails import Progress
 from siamclip.errors import UserError
 from siamclip.files.atomic import write_atomically
+
+
+def calibrate_command(
+    run: RunFolder,
+    console: Console,
+    *,
+    method: str,
+    questions: int,
+    answers: Path | None,
+    target_precision: float,
+    seed: int,
+    layout: Layout,
+    read: Callable[[str], str] | None,
+    called: Callable[[str], str],
+) -> None:
+    """As `calibrate` below, on the photos of RUN and the threshold that the last find had. Raises UserError."""
+    with run.lock("calibrate"):
+        photos = open_photos(run, layout=layout, archive=run.archive)
+        with Bars(console) as bars:
+            stages = bars.stages()
+
+            def said(text: str) -> None:
+                bars.stop()  # no bar where a question stands
+                say(console, *text.splitlines())
+
+            calibrate(
+                run.path,
+                photos,
+                method,
+                questions=questions,
+                seed=seed,
+                precision=target_precision,
+                threshold=effective_threshold(run, method),
+                answers=answers,
+                read=read,
+                write=said,
+                called=called,
+                progress=lambda done, total: stages("thumbnails", done, total),
+            )
 
 
 def calibrate(

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from siamclip.cleaning.contracts import Findings, PhotoTable, findings
+from siamclip.cleaning.contracts import Findings, Notes, PhotoTable, findings
 from siamclip.errors import UserError
-
-Notes = dict[str, str | float | int]
 
 # Photos up to which all are compared: 40,000 of 512 values take 10 s on two cores, and it grows with the square.
 EXACT_LIMIT = 200_000
@@ -34,7 +32,7 @@ class Neighbours:
 
 
 def usable_rows(photos: PhotoTable) -> np.ndarray:
-    """(M,) int64 rows of the photos that could be read and embedded, in the order of their content.
+    """(M,) int64 rows of the photos that could be read and embedded and are not set aside, by their content.
 
     That order does not depend on the files' names: what is learned from the rows one after the other must not either.
     Raises UserError where the scan has no embeddings.
@@ -43,7 +41,8 @@ def usable_rows(photos: PhotoTable) -> np.ndarray:
     finite = np.empty(len(vectors), bool)
     for i in range(0, len(vectors), _BLOCK):
         finite[i : i + _BLOCK] = np.isfinite(vectors[i : i + _BLOCK]).all(axis=1)
-    rows = np.flatnonzero(photos.readable & finite)
+    wanted = finite if photos.set_aside is None else finite & ~photos.set_aside
+    rows = np.flatnonzero(photos.readable & wanted)
     return rows[np.argsort(photos.content[rows], kind="stable")]
 
 

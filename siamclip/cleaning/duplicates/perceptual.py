@@ -67,13 +67,15 @@ def _near(photos: PhotoTable, name: str, side: int, threshold: int, oriented: bo
     method = name if side == 8 else f"{name}{side}"
     largest = side * side // 4  # of unrelated photos half the bits differ
     if not 0 <= threshold <= largest:
-        raise UserError(f"--set {method}.threshold={threshold}: must be from 0 to {largest} bits of {side * side}")
+        raise UserError(
+            "set", f"must be from 0 to {largest} bits of {side * side}", value=f"{method}.threshold={threshold}"
+        )
     column = f"{name}{side}"
     if oriented:
         column += "_oriented"
         if column not in photos.columns:
             raise UserError(
-                f"--set {method}.orientations=true: the scan holds no {column!r}; scan again with --orientations"
+                "set", f"the scan holds no {column!r}", "scan again with `orientations`", f"{method}.orientations=true"
             )
     hashes = photos.column(column)
     hashes = hashes[:, None] if hashes.ndim == 1 else hashes

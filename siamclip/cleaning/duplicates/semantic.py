@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import xxhash
 
-from siamclip.cleaning.contracts import CopyPairs, PhotoTable
+from siamclip.cleaning.contracts import CopyPairs, Notes, PhotoTable
 from siamclip.cleaning.duplicates.groups.keepers import preferred
 from siamclip.cleaning.duplicates.vectors import clusters as clustering
 from siamclip.cleaning.duplicates.vectors.cosine_index import measured_recall, pairs_by_index
@@ -21,7 +21,6 @@ from siamclip.cleaning.duplicates.vectors.expansion import expanded
 from siamclip.errors import UserError
 
 EXACT_LIMIT = 200_000  # distinct photos up to which "auto" compares all
-Notes = dict[str, str | float | int]
 
 
 def semantic(
@@ -167,8 +166,10 @@ def _none() -> NearPairs:
 
 def _check_settings(threshold: float, clusters: int, max_pairs: int) -> None:
     if not 0 < threshold <= 1:
-        raise UserError(f"--set semantic.threshold={threshold}: must be above 0 and at most 1; it is a cosine")
+        raise UserError("set", "must be above 0 and at most 1", "it is a cosine", f"semantic.threshold={threshold}")
     if clusters < 0:
-        raise UserError(f"--set semantic.clusters={clusters}: must be 0, for a number chosen from the data, or more")
+        raise UserError(
+            "set", "must be 0, for a number chosen from the data, or more", value=f"semantic.clusters={clusters}"
+        )
     if max_pairs < 1:
-        raise UserError(f"--set semantic.max_pairs={max_pairs}: must be at least 1")
+        raise UserError("set", "must be at least 1", value=f"semantic.max_pairs={max_pairs}")

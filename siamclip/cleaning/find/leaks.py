@@ -13,39 +13,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable, findings
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, Notes, PhotoTable, findings
 from siamclip.cleaning.duplicates.groups.grouping import components
 from siamclip.data.identities import plate_of
-from siamclip.errors import UserError, printable
-from siamclip.files.atomic import write_atomically
-from siamclip.files.csv_table import as_csv
+from siamclip.errors import printable
 
-METHOD = "leak"
+LEAK = "leak"
 SIDES = ("train", "val", "test")  # the numbers of PhotoTable.sides
 
 
 @dataclass(frozen=True)
-class Plan:
+class SplitRepair:
     """Photos to move, by row: the part of the collection that moves as one, and the side that it moves to."""
 
     rows: np.ndarray  # (M,) int64
     group: np.ndarray  # (M,) int64
-    move_to: np.ndarray  # (M,) int8, an index into SIDES
+    side: np.ndarray  # (M,) int8, an index into SIDES
+    move_to: np.ndarray  # (M,) int8
 
 
-def leaks(photos: PhotoTable, copies: Sequence[CopyPairs]) -> tuple[Findings, Plan]:
+def find_leaks(photos: PhotoTable, copies: Sequence[CopyPairs]) -> tuple[list[Findings], SplitRepair | None]:
     """Photos with a copy on another side, flagged, and the plan of repair.
 
     `copies`: as `decide` gives them, under one label or two. Score: how many photos of the group lie on other sides;
     `related` is one of those, a direct copy where there is one. Photos of an archive are left out: they
-    have no side. Raises ValueError without `photos.sides`.
+    have no side. Nothing, and no plan, where the photos have no sides.
     """
     if photos.sides is None:
-        raise ValueError("the photos have no sides")
+        return [], None
     number, sides = len(photos), photos.sides.astype(np.int64)
     present = ~photos.is_archived
     edges = [_edges(part, present) for part in copies]
@@ -61,26 +59,16 @@ def leaks(photos: PhotoTable, copies: Sequence[CopyPairs]) -> tuple[Findings, Pl
         for other, is_direct in zip(related, direct, strict=True)
     ]
     whole = components(number, *edges, _same_identity(photos, present))
-    plan = _plan(photos, sides, present, whole, np.unique(whole[rows]))
-    notes: dict[str, str | float | int] = {
+    plan = _repair(photos, sides, present, whole, np.unique(whole[rows]))
+    notes: Notes = {
         "groups on two sides": int(leaking.sum()),
         "photos of the largest of them": int(on_side[leaking].sum(axis=1).max(initial=0)),
         "identities on two sides": _identities_on_two_sides(photos, present),
         "photos to move": len(plan.rows),
     }
     numbers = np.unique(group[rows], return_inverse=True)[1]
-    return findings(METHOD, rows, others, reasons, keep=True, group=numbers, related=related, notes=notes), plan
-
-
-def write_plan(path: Path, photos: PhotoTable, plan: Plan) -> None:
-    """CSV: path,group,side,move_to. Raises UserError if it cannot be written."""
-    assert photos.sides is not None
-    moves = zip(plan.rows.tolist(), plan.group.tolist(), plan.move_to.tolist(), strict=True)
-    rows = ((photos.paths[row], group, SIDES[photos.sides[row]], SIDES[to]) for row, group, to in moves)
-    try:
-        write_atomically(path, as_csv(("path", "group", "side", "move_to"), rows))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    found = findings(LEAK, rows, others, reasons, keep=True, group=numbers, related=related, notes=notes)
+    return [found], plan
 
 
 def _edges(part: CopyPairs, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +110,9 @@ def _identities_on_two_sides(photos: PhotoTable, present: np.ndarray) -> int:
     return int((np.bincount(pairs // len(SIDES)) > 1).sum())
 
 
-def _plan(photos: PhotoTable, sides: np.ndarray, present: np.ndarray, whole: np.ndarray, leaking: np.ndarray) -> Plan:
+def _repair(
+    photos: PhotoTable, sides: np.ndarray, present: np.ndarray, whole: np.ndarray, leaking: np.ndarray
+) -> SplitRepair:
     """`whole`: (N,) what moves as one; `leaking`: those of them that have a leak."""
     votes = np.zeros((int(whole.max(initial=-1)) + 1, len(SIDES)), np.int64)
     voters = present & photos.readable
@@ -130,4 +120,5 @@ def _plan(photos: PhotoTable, sides: np.ndarray, present: np.ndarray, whole: np.
     target = votes.argmax(axis=1)  # the first of equal ones: train, then validation
     rows = np.flatnonzero(present & np.isin(whole, leaking) & (sides != target[whole]))
     rows = rows[np.argsort(whole[rows], kind="stable")]
-    return Plan(rows, np.searchsorted(leaking, whole[rows]), target[whole[rows]].astype(np.int8))
+    group = np.searchsorted(leaking, whole[rows])
+    return SplitRepair(rows, group, sides[rows].astype(np.int8), target[whole[rows]].astype(np.int8))

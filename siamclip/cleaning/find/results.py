@@ -3,6 +3,9 @@
     RUN/findings.parquet, findings.csv   one table for all methods
     RUN/pairs.parquet                    every pair of copies with the evidence of each method
     RUN/class_counts.csv                 photos of each identity, before and after
+    RUN/groups.csv                       which photos are copies of each other, for a split that keeps them together
+    RUN/leaks.csv                        photos to move, so that no copies lie on two sides of a split
+    RUN/settings.yaml                    the settings, as a command takes them again
     RUN/notes.json                       what each method says of itself, what was left out and why, the counts
 
 Paths are text for people and other tools; `raw_path` and `raw_related` hold the bytes of names that are not UTF-8.
@@ -15,31 +18,33 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from siamclip.cleaning.contracts import CopyPairs, Findings, PhotoTable
-from siamclip.cleaning.duplicates.groups import not_duplicates as remembered
-from siamclip.cleaning.find.class_counts import ClassCounts, as_csv
+from siamclip.cleaning.find.leaks import SIDES
 from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.file_table import read_table, shown_paths, write_table
 from siamclip.cli.yaml_settings import mapping_as_yaml
+from siamclip.data.duplicate_groups import COLUMNS as GROUP_COLUMNS
 from siamclip.errors import UserError
-from siamclip.files import csv_table
 from siamclip.files.atomic import write_atomically
+from siamclip.files.csv_table import as_csv
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from siamclip.cleaning.duplicates.groups.not_duplicates import HashPairs
+    from siamclip.cleaning.find.decide import ClassCounts, RemovalDecision
+    from siamclip.cleaning.find.leaks import SplitRepair
 
 NOTES = ("created", "layout", "photos", "unreadable", "methods", "left_out", "classes")  # of notes.json
+Columns: TypeAlias = "pa.Table | Mapping[str, Sequence[Any] | np.ndarray]"  # by their names
 CSV_COLUMNS = ("path", "method", "score", "flagged", "reason", "group", "keep", "related", "content")
 
 
-def findings_table(photos: PhotoTable, findings: Sequence[Findings]) -> pa.Table:
+def _findings_table(photos: PhotoTable, findings: Sequence[Findings]) -> pa.Table:
     """path, method, score, flagged, reason, group, keep, related, content (and the raw bytes of paths)."""
     import pyarrow as pa
 
@@ -70,7 +75,7 @@ def findings_table(photos: PhotoTable, findings: Sequence[Findings]) -> pa.Table
     )
 
 
-def pairs_table(photos: PhotoTable, pairs: Sequence[CopyPairs]) -> pa.Table:
+def _pairs_table(photos: PhotoTable, pairs: Sequence[CopyPairs]) -> pa.Table:
     """method, first, second (paths), distance, inliers (-1: not counted)."""
     import pyarrow as pa
 
@@ -95,24 +100,61 @@ def write_results(
     photos: PhotoTable,
     findings: Sequence[Findings],
     pairs: Sequence[CopyPairs],
-    counts: ClassCounts,
+    decision: RemovalDecision,
+    repair: SplitRepair | None,
     notes: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    of_methods: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """All of them, `notes` last: a run without it is one whose `find` did not end. Raises UserError."""
+    """All of them, `notes` last: a run without it is one whose `find` did not end. Raises UserError.
+
+    `repair`: of a split with leaks, None where there is no split. `settings`, `of_methods`: what settings.yaml says.
+    """
     try:
         run.notes.unlink(missing_ok=True)
-        table = findings_table(photos, findings)
+        table = _findings_table(photos, findings)
         write_table(run.findings, table)
-        write_table(run.pairs, pairs_table(photos, pairs))
+        write_table(run.pairs, _pairs_table(photos, pairs))
         rows = zip(*(table[name].to_pylist() for name in CSV_COLUMNS), strict=True)
-        write_atomically(run.findings_csv, csv_table.as_csv(CSV_COLUMNS, rows))
-        write_atomically(run.class_counts, as_csv(counts))
-        text = json.dumps({**notes, "classes": counts.rows()}, ensure_ascii=False, indent=1, default=_plain)
+        write_atomically(run.findings_csv, as_csv(CSV_COLUMNS, rows))
+        write_atomically(run.class_counts, class_counts_csv(decision.counts))
+        write_atomically(run.groups, groups_csv(photos, decision.split_group))
+        if repair is None:
+            run.leaks.unlink(missing_ok=True)
+        else:
+            write_atomically(run.leaks, leaks_csv(photos, repair))
+        given = {method: values for method, values in of_methods.items() if values}
+        text = mapping_as_yaml({**settings, "set": given})
+        write_atomically(run.settings, text.encode("utf-8", "backslashreplace"))
+        text = json.dumps({**notes, "classes": decision.counts.rows()}, ensure_ascii=False, indent=1, default=_plain)
         write_atomically(run.notes, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise UserError(
-            f"{run}: the findings cannot be written ({error.strerror}); make room, then find again"
+            "", f"{run}: the findings cannot be written ({error.strerror})", "make room, then find again"
         ) from None
+
+
+def class_counts_csv(counts: ClassCounts) -> bytes:
+    """identity,before,after."""
+    return as_csv(("identity", "before", "after"), counts.rows())
+
+
+def groups_csv(photos: PhotoTable, group: np.ndarray) -> bytes:
+    """path,group of the photos whose number in `group` (N,) several have, by group; photos of an archive in none."""
+    rows = np.flatnonzero(~photos.is_archived)
+    _, number, size = np.unique(group[rows], return_inverse=True, return_counts=True)
+    rows = rows[size[number] > 1]
+    numbers = np.unique(group[rows], return_inverse=True)[1]
+    order = np.argsort(numbers, kind="stable")
+    return as_csv(GROUP_COLUMNS, ((photos.paths[rows[i]], int(numbers[i])) for i in order))
+
+
+def leaks_csv(photos: PhotoTable, repair: SplitRepair) -> bytes:
+    """path,group,side,move_to of the photos to move."""
+    columns = (repair.rows, repair.group, repair.side, repair.move_to)
+    moves = zip(*(column.tolist() for column in columns), strict=True)
+    rows = ((photos.paths[row], group, SIDES[side], SIDES[to]) for row, group, side, to in moves)
+    return as_csv(("path", "group", "side", "move_to"), rows)
 
 
 @contextmanager
@@ -125,13 +167,7 @@ def readable_results(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArrowException, YAMLError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: cannot be read ({why}); run find again") from None
-
-
-def write_settings(run: RunFolder, settings: Mapping[str, Any], methods: Mapping[str, Mapping[str, Any]]) -> None:
-    """The settings of a find, and of each of its methods, as a YAML file that --config reads back."""
-    given = {method: values for method, values in methods.items() if values}
-    write_atomically(run.settings, mapping_as_yaml({**settings, "set": given}).encode("utf-8", "backslashreplace"))
+        raise UserError("", f"{path}: cannot be read ({why})", "run find again") from None
 
 
 def effective_threshold(run: RunFolder, method: str) -> float | None:
@@ -145,28 +181,16 @@ def effective_threshold(run: RunFolder, method: str) -> float | None:
         return None if value is None else float(value)
 
 
-def known_not_duplicates(run: RunFolder, given: str | None) -> HashPairs:
-    """What was judged in this run, and in the file of another, which this run remembers from now on.
-
-    Raises UserError for a file that is not there.
-    """
-    if given is None:
-        return remembered.read_not_duplicates(run.not_duplicates)
-    if not Path(given).is_file():
-        raise UserError(f"--not_duplicates {given}: no such file; it is not_duplicates.json in the folder of a run")
-    return remembered.remember_not_duplicates(run.not_duplicates, remembered.read_not_duplicates(Path(given)))
-
-
 def read_notes(run: RunFolder) -> dict[str, Any]:
     """Raises UserError where `find` has not run to its end."""
     if not run.notes.exists():
-        raise UserError(f"{run}: has no findings yet; run python clean.py find {run}")
+        raise UserError("", f"{run}: has no findings yet", f"run python clean.py find {run}")
     with readable_results(run.notes):
         notes: dict[str, Any] = json.loads(run.notes.read_bytes())
         if missing := [name for name in NOTES if name not in notes]:
             raise ValueError(f"it has no {missing[0]!r}")
         for key in ("methods", "left_out"):
-            notes[key] = {_todays_name(name): value for name, value in notes[key].items()}
+            notes[key] = {_present_name(name): value for name, value in notes[key].items()}
     return notes
 
 
@@ -175,7 +199,7 @@ def read_findings(run: RunFolder) -> dict[str, list[Any]]:
     with readable_results(run.findings):
         table = read_table(run.findings)
         columns = {name: table[name].to_pylist() for name in CSV_COLUMNS if name not in ("path", "related")}
-        columns["method"] = [_todays_name(name) for name in columns["method"]]
+        columns["method"] = [_present_name(name) for name in columns["method"]]
         return {"path": _bytes(table, "path"), "related": _bytes(table, "related"), **columns}
 
 
@@ -192,7 +216,7 @@ def read_pairs(run: RunFolder) -> dict[str, Any]:
         }
 
 
-def _todays_name(method: str) -> str:
+def _present_name(method: str) -> str:
     """A run of an earlier version has the names that methods had then."""
     return METHODS[method].name if method in METHODS else method
 

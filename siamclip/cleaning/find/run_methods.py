@@ -2,105 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable
+from siamclip.cleaning.contracts import (
+    GET_EMBEDDINGS,
+    NO_EMBEDDINGS,
+    NO_LABEL,
+    CopyPairs,
+    Findings,
+    PhotoTable,
+    proposed_removals,
+)
 from siamclip.cleaning.duplicates.geometry.geometry import NOT_CHECKED, Verdicts, verify
-from siamclip.cleaning.duplicates.groups.credible import chosen
-from siamclip.cleaning.duplicates.groups.evidence import is_semantic
 from siamclip.cleaning.duplicates.groups.keepers import rank
-from siamclip.cleaning.find.decide import proposed
-from siamclip.cleaning.method_table import SCORERS, CleaningMethod
+from siamclip.cleaning.method_table import METHODS, SCORERS, CleaningMethod
 from siamclip.errors import UserError
-from siamclip.methods import load_target
-
-# Families whose findings are for people to look at: what goes anyway would only stand in the way of the others, as a
-# black photo is far from everything.
-LOOKED_AT = ("outliers", "labels")
 
 
 @dataclass
-class Found:
-    """What the methods said, in their order. `left_out`: method -> why it did not run."""
+class MethodResults:
+    """What the methods said, in their order.
 
-    findings: list[Findings] = field(default_factory=list)
-    pairs: list[CopyPairs] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
+    `rank`: (N,) int64, the place of each photo among those that could stay for their copies, 0 is the best (see
+    keepers.py). `left_out`: method -> why it did not run, and what to do.
+    """
 
-
-def missing(method: CleaningMethod, photos: PhotoTable, settings: Mapping[str, Any]) -> str | None:
-    """What the scan or the settings lack for a method, and what to do; None where they lack nothing."""
-    if absent := [name for name in method.requires if settings.get(name) is None]:
-        return f"its setting has no default; give --set {method.name}.{absent[0]}=..."
-    for need in method.needs:
-        if need == "embedding":
-            if photos.embeddings is None:
-                return "the scan holds no embeddings; scan again with --embedder newest, or a model's name"
-        elif need == "labels":
-            if (photos.labels == NO_LABEL).all():
-                return "the photos do not lie in one folder an identity, or --layout is flat"
-        elif need == "iqa":
-            if not any(name.startswith("iqa_") for name in photos.columns):
-                return "the scan holds no such score; scan again with --iqa brisque"
-        elif not SCORERS[need].columns.keys() <= photos.columns.keys():
-            return f"the scan holds no {need}; scan again"
-    return None
+    findings: list[Findings]
+    pairs: list[CopyPairs]
+    rank: np.ndarray
+    left_out: dict[str, UserError]
 
 
 def run_methods(
     photos: PhotoTable,
-    methods: Iterable[CleaningMethod],
+    methods: Sequence[CleaningMethod],
     settings: Mapping[str, Mapping[str, Any]],
     named: Sequence[str] = (),
     protected: Sequence[str] = (),
     starts: Callable[[str], Any] = lambda name: None,
-) -> Found:
+) -> MethodResults:
     """Each method with its settings; `starts` is told its name.
 
-    Before the first that looks for copies, `photos.preference` is set by what the methods so far want removed and by
-    the `protected` folders. Outliers and label errors are looked for among the photos that no method wants removed.
+    First those that see one photo at a time: what they want removed is no keeper of its copies, and in the way of the
+    methods that look for outliers and label errors, as a black photo is far from everything. Then those that compare.
 
     A method that the scan has nothing for is left out, with the reason, unless it is among those `named` one by one:
-    then UserError.
+    then UserError, before any method runs.
     """
-    found = Found()
+    left_out = _left_out(photos, methods, settings, named)
+    ready = [method for method in methods if method.name not in left_out]
+    found: list[Findings] = []
+    for method in ready:
+        if not method.compares_photos:
+            starts(method.name)
+            found.append(method.load()(photos, **settings.get(method.name, {})))
+    goes = proposed_removals(found, len(photos))
+    order = rank(photos, protected, unwanted=goes & ~photos.is_archived)
+    table = replace(photos, preference=order, set_aside=goes)
+    pairs: list[CopyPairs] = []
+    for method in ready:
+        if method.compares_photos:
+            starts(method.name)
+            result = method.load()(table, **settings.get(method.name, {}))
+            if isinstance(result, CopyPairs):
+                pairs.append(_checked_pairs(result, method, photos))
+            else:
+                found.append(_checked_findings(result, method))
+    return MethodResults(found, pairs, order, left_out)
+
+
+def _left_out(
+    photos: PhotoTable,
+    methods: Sequence[CleaningMethod],
+    settings: Mapping[str, Mapping[str, Any]],
+    named: Sequence[str],
+) -> dict[str, UserError]:
+    """Method -> why it cannot run. Raises UserError for one that was named, or whose settings ask for more."""
+    found: dict[str, UserError] = {}
     for method in methods:
-        lacking = missing(method, photos, settings.get(method.name, {}))
-        if lacking and not {method.name, *method.aliases}.isdisjoint(named):
-            raise UserError(f"--methods {method.name}: {lacking}")
-        if lacking:
-            found.left_out[method.name] = lacking
-            continue
-        starts(method.name)
-        if method.family == "duplicates" and photos.preference is None:
-            photos.preference = rank(photos, protected, proposed(found.findings, len(photos)))
-        spoiled = proposed(found.findings, len(photos)) if method.family in LOOKED_AT else None
-        with _without_embeddings(photos, spoiled):
-            result = load_target(method.target)(photos, **settings.get(method.name, {}))
-        if isinstance(result, CopyPairs):
-            found.pairs.append(_checked_pairs(result, method, photos))
-        else:
-            found.findings.append(result)
+        given = settings.get(method.name, {})
+        lacking = missing(method, photos, given)
+        if lacking is not None and not {method.name, *method.aliases}.isdisjoint(named):
+            raise UserError("methods", lacking.problem, lacking.remedy, method.name)
+        if lacking is not None:
+            found[method.name] = lacking
+        elif given.get("orientations") and not SCORERS[method.orientations].columns.keys() <= photos.columns.keys():
+            raise UserError(
+                "set",
+                "the scan holds no perceptual hashes in eight orientations",
+                "scan again with `orientations`",
+                f"{method.name}.orientations=true",
+            )
     return found
 
 
-@contextmanager
-def _without_embeddings(photos: PhotoTable, rows: np.ndarray | None) -> Iterator[None]:
-    """The rows (N,) bool have no embedding inside the with statement; in place, as there may be gigabytes of them."""
-    if rows is None or photos.embeddings is None or not rows.any():
-        yield
-        return
-    saved = photos.embeddings[rows]
-    photos.embeddings[rows] = np.nan
-    try:
-        yield
-    finally:
-        photos.embeddings[rows] = saved
+def missing(method: CleaningMethod, photos: PhotoTable, settings: Mapping[str, Any]) -> UserError | None:
+    """What the scan or the settings lack for a method, and what to do; None where they lack nothing."""
+    if absent := [name for name in method.requires if settings.get(name) is None]:
+        return UserError("", "its setting has no default", f"give `set` {method.name}.{absent[0]}=...")
+    for need in method.needs:
+        if need == "embedding":
+            if photos.embeddings is None:
+                return UserError("", NO_EMBEDDINGS, GET_EMBEDDINGS)
+        elif need == "labels":
+            if (photos.labels == NO_LABEL).all():
+                return UserError("", "the photos do not lie in one folder an identity, or `layout` is flat")
+        elif need == "iqa":
+            if not any(name.startswith("iqa_") for name in photos.columns):
+                return UserError("", "the scan holds no such score", "scan again with `iqa` brisque")
+        elif not SCORERS[need].columns.keys() <= photos.columns.keys():
+            return UserError("", f"the scan holds no {need}", "scan again")
+    return None
+
+
+def _checked_findings(found: Findings, method: CleaningMethod) -> Findings:
+    """A keeper was chosen before this method ran, so that it must not want one removed."""
+    if not found.keep.all():
+        raise AssertionError(f"{method.name}: proposes a removal, which is for methods that see one photo at a time")
+    return found
 
 
 def _checked_pairs(pairs: CopyPairs, method: CleaningMethod, photos: PhotoTable) -> CopyPairs:
@@ -115,7 +138,7 @@ def _checked_pairs(pairs: CopyPairs, method: CleaningMethod, photos: PhotoTable)
     return pairs
 
 
-def verified(
+def check_doubtful_pairs(
     photos: PhotoTable,
     pairs: Sequence[CopyPairs],
     settings: Mapping[str, Mapping[str, Any]],
@@ -131,15 +154,14 @@ def verified(
     """
     checked, verdicts = [], {}
     for part in pairs:
-        doubtful = np.flatnonzero(_doubtful(photos, part, settings[part.method], same_identity))
+        mask = _doubtful(photos, part, settings[part.method], same_identity)
+        doubtful = np.flatnonzero(mask)
         if not len(doubtful):
             checked.append(part)
             continue
-        mask = np.zeros(len(part), bool)
-        mask[doubtful] = True
         mirrored = bool(settings[part.method].get("orientations", False))
         advance = progress(part.method, len(doubtful))
-        _, found = verify(photos, chosen(part, mask), min_inliers=min_inliers, mirrored=mirrored, advance=advance)
+        _, found = verify(photos, part.select(mask), min_inliers=min_inliers, mirrored=mirrored, advance=advance)
         whole = Verdicts(
             np.full(len(part), NOT_CHECKED, np.int32), np.full(len(part), np.nan, np.float32), np.zeros(len(part), bool)
         )
@@ -152,7 +174,7 @@ def verified(
 
 def _doubtful(photos: PhotoTable, pairs: CopyPairs, settings: Mapping[str, Any], same_identity: float) -> np.ndarray:
     """(P,) bool."""
-    if is_semantic(pairs.method):
+    if METHODS[pairs.method].semantic:
         first, second = photos.labels[pairs.first], photos.labels[pairs.second]
         return (first != second) | (first == NO_LABEL) | (pairs.distance <= same_identity)
     return pairs.distance > settings.get("threshold", 0) / 2

@@ -1,23 +1,23 @@
 """The HTML report of a cleaning run: what was found, beside the photos, and the place where people decide.
 
 The page holds its data as JSON and builds what is shown from it, a screen at a time, so that 20,000 findings stay
-usable. What people decide there is exported as decisions.json (see decisions.py).
+usable. What people decide there is exported as decisions.json (see apply/decisions.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from siamclip.cleaning.contracts import NO_GROUP
-from siamclip.cleaning.find.class_counts import WITHOUT_LABEL
+from siamclip.cleaning.find.decide import WITHOUT_LABEL
+from siamclip.cleaning.find.results import Columns
 from siamclip.cleaning.method_table import FAMILIES, METHODS
 from siamclip.cleaning.report.chinese import CHINESE
-from siamclip.cleaning.report.data import ReportData, Table
 from siamclip.cleaning.report.page import assemble, folder_url, write_page
 from siamclip.data.image.thumbnails import BUDGET, Progress, thumbnails
 
@@ -26,7 +26,33 @@ SCRIPTS = tuple(
     for name in ("texts", "page", "messages", "state", "items", "cards", "overview", "view")
 )
 MOST_PAIRS = 200_000  # of members of one group, as evidence; about 6 MB of the page
-CLONE_AUDIT = "cloned_plate"  # its groups are the two halves of one folder, not copies of one photo
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What a report shows.
+
+    findings: columns path, content, method, score, flagged, reason, group, keep, related (a path or "").
+    pairs: columns method, first, second (paths), distance, inliers (-1: not counted).
+    Paths are relative to `root`, with forward slashes; bytes are taken as file names are.
+    class_counts: identity, photos before, photos after what is proposed; empty for a flat collection.
+    notes: method -> what it says of itself; its "questioned" is a sentence, or several, on its threshold.
+    scan: at least "photos" and "unreadable".
+    run: names the run; decisions that a browser remembers belong to it.
+    """
+
+    run: str
+    root: Path
+    created: str
+    findings: Columns
+    pairs: Columns
+    class_counts: Sequence[tuple[str, int, int]]
+    notes: Mapping[str, Mapping[str, Any]]
+    scan: Mapping[str, int]
+    settings: str
+    layout: Literal["classes", "sides", "flat"] = "classes"  # which folder of a path is its class
+    warnings: Sequence[str] = ()
+    contents: Mapping[str, str] = field(default_factory=dict)  # path -> content hash, of photos without a finding
 
 
 @dataclass(frozen=True)
@@ -128,7 +154,7 @@ class _Photos:
         return list(zip(self.paths, self.contents, strict=True))
 
 
-def _findings(table: Table, photos: _Photos) -> dict[str, Any]:
+def _findings(table: Columns, photos: _Photos) -> dict[str, Any]:
     """Columns of plain numbers; methods and reasons are numbered, for a reason repeats."""
     methods, method = _numbered(_texts(table, "method"))
     reasons, reason = _numbered(_texts(table, "reason"))
@@ -148,7 +174,7 @@ def _findings(table: Table, photos: _Photos) -> dict[str, Any]:
     }
 
 
-def _pairs(table: Table, findings: Mapping[str, Any], photos: _Photos) -> tuple[dict[str, Any], int]:
+def _pairs(table: Columns, findings: Mapping[str, Any], photos: _Photos) -> tuple[dict[str, Any], int]:
     """The pairs whose photos share a group: the page's evidence. Also how many of them were left out."""
     number = {path: place for place, path in enumerate(photos.paths)}
     first = np.array([number.get(path, -1) for path in _texts(table, "first")], np.int64)
@@ -156,7 +182,7 @@ def _pairs(table: Table, findings: Mapping[str, Any], photos: _Photos) -> tuple[
     together, to_keeper = np.zeros(len(first), bool), np.zeros(len(first), bool)
     view = np.array([_placed(name)[0] for name in findings["methods"]], object)[findings["method"]]
     rows = {name: np.array(findings[name], np.int64) for name in ("photo", "group", "related")}
-    for name in sorted(set(view) - {CLONE_AUDIT}):
+    for name in sorted({_placed(method)[0] for method in findings["methods"] if _groups_copies(method)}):
         chosen = (view == name) & (rows["group"] != NO_GROUP)
         # one entry more than there are photos, at -1: for those that are not on the page
         group, keeper = np.full(len(photos.paths) + 1, NO_GROUP, np.int64), np.zeros(len(photos.paths) + 1, bool)
@@ -190,12 +216,16 @@ def _placed(name: str) -> tuple[str, str]:
     return ("duplicates" if family == "duplicates" else name), family
 
 
-def _column(table: Table, name: str) -> np.ndarray:
+def _groups_copies(name: str) -> bool:
+    return name not in METHODS or METHODS[name].groups_copies
+
+
+def _column(table: Columns, name: str) -> np.ndarray:
     column = table[name]
     return np.asarray(column.to_pylist() if hasattr(column, "to_pylist") else column)
 
 
-def _texts(table: Table, name: str) -> list[str]:
+def _texts(table: Columns, name: str) -> list[str]:
     """Names that are no UTF-8 come as bytes where a table has no lone surrogates (Arrow's strings have none)."""
     column = table[name]
     values = column.to_pylist() if hasattr(column, "to_pylist") else list(column)

@@ -66,8 +66,10 @@ def scan_collection(
     listing = list_photos(data)
     if not len(listing):
         raise UserError(
+            "",
             f"{data}: holds no photos ({listing.other_files} other files, {listing.links} links, "
-            f"{listing.hidden} hidden); give the folder that holds them"
+            f"{listing.hidden} hidden)",
+            "give the folder that holds them",
         )
     run.create(data)
     preprocessing = None if embedder is None else embedder.preprocessing
@@ -95,7 +97,7 @@ def image_scorers(names: Sequence[str | Scorer], extra: Stateful) -> tuple[Image
     found = []
     for one in names:
         if isinstance(one, str) and one not in SCORERS:
-            raise UserError(f"{one}: no such scorer; there are {', '.join(SCORERS)}")
+            raise UserError("", f"{one}: no such scorer", f"there are {', '.join(SCORERS)}")
         scorer = SCORERS[one] if isinstance(one, str) else one
         found.append(
             ImageScorer(scorer.name, str(scorer.version), dict(scorer.columns), scorer.target, grey=scorer.grey)

@@ -90,5 +90,5 @@ def test_unreadable_photos_are_not_usable_and_rows_follow_the_content() -> None:
     photos.content = np.array([b"a", b"d", b"b", b"c"], "S32")
     assert usable_rows(photos).tolist() == [2, 3, 1]
     photos.embeddings = None
-    with pytest.raises(UserError, match="--embedder"):
+    with pytest.raises(UserError, match="embedder newest"):
         usable_rows(photos)

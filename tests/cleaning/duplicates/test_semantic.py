@@ -187,7 +187,7 @@ def test_settings_out_of_range() -> None:
         {"max_pairs": 0},
     ):
         name = next(iter(wrong))
-        with pytest.raises(UserError, match=f"--set semantic.{name}="):
+        with pytest.raises(UserError, match=f"^set semantic.{name}="):
             semantic(photos, **wrong)
     with pytest.raises(UserError, match="no embeddings"):
         photos.embeddings = None

@@ -9,7 +9,9 @@ import sys
 import numpy as np
 from rich.console import Console
 
-from siamclip.cleaning.find.class_counts import ClassCounts, as_csv, as_table, class_counts
+from siamclip.cleaning.find.console import class_counts_table
+from siamclip.cleaning.find.decide import ClassCounts, class_counts
+from siamclip.cleaning.find.results import class_counts_csv
 from tests.cleaning.photo_tables import photos_of
 
 
@@ -26,7 +28,7 @@ def test_counts_of_readable_photos() -> None:
 
 def shown(counts: ClassCounts, most: int = 20) -> list[list[str]]:
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(as_table(counts, most))
+    console.print(class_counts_table(counts, most))
     lines = console.export_text().replace("┃", "│").splitlines()
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
 
@@ -45,7 +47,7 @@ def test_odd_names_on_the_console_and_in_the_csv() -> None:
     names = ["[red]x[/red]", "two\nlines", "\udcff\r", "京A,1"]
     counts = ClassCounts(names, np.full(4, 2), np.full(4, 1))
     assert {"[red]x[/red]", "two\\nlines", "\\udcff\\r", "京A,1"} <= {row[0] for row in shown(counts)}
-    text = as_csv(counts).decode("utf-8-sig", sys.getfilesystemencodeerrors())
+    text = class_counts_csv(counts).decode("utf-8-sig", sys.getfilesystemencodeerrors())
     assert list(csv.reader(io.StringIO(text, newline=""))) == [
         ["identity", "before", "after"],
         *([name, "2", "1"] for name in names),

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable, findings
+from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable, findings, proposed_removals
 from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
 from siamclip.cleaning.duplicates.groups.grouping import components
+from siamclip.cleaning.duplicates.groups.keepers import rank
 from siamclip.cleaning.duplicates.groups.not_duplicates import by_content
-from siamclip.cleaning.find.decide import Decision, decide
+from siamclip.cleaning.find.decide import RemovalDecision, decide_removals
 from siamclip.errors import UserError
 from tests.cleaning.photo_tables import pairs_of, permuted, permuted_pairs, photos_of
 
@@ -22,8 +23,11 @@ DUPLICATES = ("exact", "phash", "semantic")
 SAME = 0.14
 
 
-def decided(photos: PhotoTable, findings: list[Findings], *pairs: CopyPairs, **settings: Any) -> Decision:
-    return decide(photos, findings, pairs, **{"same_identity": SAME, "min_per_class": 0} | settings)
+def decided(photos: PhotoTable, findings: list[Findings], *pairs: CopyPairs, **settings: Any) -> RemovalDecision:
+    """As find does it, after `findings` were made."""
+    goes = proposed_removals(findings, len(photos)) & ~photos.is_archived
+    order = rank(photos, settings.get("protected", ()), unwanted=goes)
+    return decide_removals(photos, findings, pairs, order, **{"same_identity": SAME, "min_per_class": 0} | settings)
 
 
 def flagged(*rows: int, method: str = "laplacian") -> Findings:
@@ -36,7 +40,7 @@ def verdicts_of(confirmed: list[bool | None]) -> Verdicts:
     return Verdicts(inliers, np.where(inliers < 0, np.nan, 0.9), np.array([c is True for c in confirmed], bool))
 
 
-def reasons_of(decision: Decision, row: int) -> dict[str, str]:
+def reasons_of(decision: RemovalDecision, row: int) -> dict[str, str]:
     return {
         part.method: reason
         for part in decision.findings
@@ -45,7 +49,7 @@ def reasons_of(decision: Decision, row: int) -> dict[str, str]:
     }
 
 
-def of(decision: Decision, method: str) -> Findings:
+def of(decision: RemovalDecision, method: str) -> Findings:
     (part,) = (part for part in decision.findings if part.method == method)
     return part
 
@@ -149,7 +153,7 @@ def test_the_order_of_the_files_changes_nothing(situation: Any, random: Any) -> 
     other = decided(moved_photos, moved_quality, *moved_pairs, **given_settings | {"verdicts": moved_verdicts})
     assert other.remove.tolist() == one.remove[to].tolist()
 
-    def described(decision: Decision, table: PhotoTable) -> set[tuple[Any, ...]]:
+    def described(decision: RemovalDecision, table: PhotoTable) -> set[tuple[Any, ...]]:
         return {
             (part.method, table.paths[row], group, keep, reason)
             for part in decision.findings
@@ -186,7 +190,7 @@ def test_every_method_that_saw_the_pair_gives_its_evidence() -> None:
     assert part.reason[0] == "the best of 3 copies"
     assert len(of(decision, "exact")) == 0
     assert (
-        of(decide(photos, [], [pairs_of("pixels", (0, 1, 0))], same_identity=SAME), "pixels")
+        of(decided(photos, [], pairs_of("pixels", (0, 1, 0))), "pixels")
         .reason[1]
         .startswith("copy of A/best.jpg: the same pixels (pixels)")
     )
@@ -381,7 +385,9 @@ def test_what_was_given_is_not_changed() -> None:
     assert not quality.keep.any() and quality.reason == ["blurred", "blurred"]
 
 
-@pytest.mark.parametrize(("name", "value"), [("min_per_class", -1), ("same_identity", -0.1), ("same_identity", 2.1)])
-def test_settings_out_of_range(name: str, value: float) -> None:
-    with pytest.raises(UserError, match=f"^--{name} {value}: must be"):
-        decided(photos_of("A/1.jpg"), [], **{name: value})
+def test_settings_out_of_range() -> None:
+    with pytest.raises(UserError, match=r"^min_per_class -1: must be"):
+        decided(photos_of("A/1.jpg"), [], min_per_class=-1)
+    for distance in (-0.1, 2.1):
+        with pytest.raises(ValueError, match=r"^same_identity .*: must be"):
+            decided(photos_of("A/1.jpg"), [], same_identity=distance)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections import Counter
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamclip.cleaning.contracts import CopyPairs, PhotoTable
-from siamclip.cleaning.find.leaks import SIDES, leaks, write_plan
+from siamclip.cleaning.contracts import CopyPairs, Findings, PhotoTable
+from siamclip.cleaning.find.leaks import SIDES, SplitRepair, find_leaks
+from siamclip.cleaning.find.results import leaks_csv
 from siamclip.data.identities import plate_of
-from siamclip.errors import UserError
 from tests.cleaning.photo_tables import pairs_of, photos_of
 
 TRAIN, VAL, TEST = range(3)
+
+
+def leaks(photos: PhotoTable, copies: list[CopyPairs]) -> tuple[Findings, SplitRepair]:
+    (found,), repair = find_leaks(photos, copies)
+    assert repair is not None
+    return found, repair
 
 
 @st.composite
@@ -135,32 +140,24 @@ def test_the_archive_has_no_side_and_no_copies_give_no_leaks() -> None:
     for copies in ([pairs_of("exact", (0, 1, 0))], [pairs_of("exact")], []):
         found, plan = leaks(photos, copies)
         assert len(found) == len(plan.rows) == 0
-    with pytest.raises(ValueError, match="no sides"):
-        leaks(photos_of("A/1.jpg"), [])
+    assert find_leaks(photos_of("A/1.jpg"), []) == ([], None)
     assert len(leaks(photos_of(sides=[]), [])[0]) == 0
 
 
-def test_the_plan_as_csv_with_any_name(tmp_path: Path) -> None:
+def rows_of(photos: PhotoTable, plan: SplitRepair) -> list[dict[str, Any]]:
+    text = leaks_csv(photos, plan).decode("utf-8-sig", sys.getfilesystemencodeerrors())
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_the_plan_as_csv_with_any_name() -> None:
     odd = ['A/two\nlines, and "quotes".jpg', "A/\udcff.jpg", "A/\r.jpg", "B/京.jpg"]
     photos = photos_of(*odd, sides=[TEST, TEST, TEST, TRAIN])
     _, plan = leaks(photos, [pairs_of("exact", (0, 3, 0))])
-    photos.sides = np.array([TEST, TEST, TEST, TRAIN], np.int8)
-    write_plan(tmp_path / "leaks.csv", photos, plan)
-    with (tmp_path / "leaks.csv").open(
-        encoding="utf-8-sig", errors=sys.getfilesystemencodeerrors(), newline=""
-    ) as file:
-        rows: list[dict[str, Any]] = list(csv.DictReader(file))
-    assert rows == [{"path": odd[3], "group": "0", "side": "train", "move_to": "test"}]
-    _, plan = leaks(photos_of(*odd, sides=[TRAIN, TRAIN, VAL, TEST]), [pairs_of("exact", (2, 3, 0))])
-    write_plan(tmp_path / "leaks.csv", photos_of(*odd, sides=[TRAIN, TRAIN, VAL, TEST]), plan)
-    with (tmp_path / "leaks.csv").open(
-        encoding="utf-8-sig", errors=sys.getfilesystemencodeerrors(), newline=""
-    ) as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["path"], row["side"], row["move_to"]) for row in rows] == [
+    assert rows_of(photos, plan) == [{"path": odd[3], "group": "0", "side": "train", "move_to": "test"}]
+    photos = photos_of(*odd, sides=[TRAIN, TRAIN, VAL, TEST])
+    _, plan = leaks(photos, [pairs_of("exact", (2, 3, 0))])
+    assert [(row["path"], row["side"], row["move_to"]) for row in rows_of(photos, plan)] == [
         (odd[2], "val", "train"),
         (odd[3], "test", "train"),
     ]
     assert SIDES == ("train", "val", "test")
-    with pytest.raises(UserError, match=r"leaks\.csv: cannot be written"):
-        write_plan(tmp_path / "no folder" / "leaks.csv", photos, plan)

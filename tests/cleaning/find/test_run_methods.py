@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from demo.dirty.defects import cropped, jpeg, recompressed
+from siamclip import methods as method_tables
+from siamclip.cleaning.consistency.neighbours import usable_rows
 from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable, findings
 from siamclip.cleaning.duplicates.geometry.geometry import NOT_CHECKED
-from siamclip.cleaning.find import run_methods as run
-from siamclip.cleaning.find.run_methods import missing, run_methods, verified
-from siamclip.cleaning.method_table import METHODS, CleaningMethod
+from siamclip.cleaning.find.run_methods import check_doubtful_pairs, missing, run_methods
+from siamclip.cleaning.method_table import METHODS, SCORERS, CleaningMethod
 from siamclip.data.image.decode import content_hash
 from siamclip.errors import UserError
-from siamclip.methods import load_target
 from tests.test_clean import scene
 
 NUMBER = 6
@@ -41,7 +41,7 @@ def spoils_the_first(photos: PhotoTable) -> Findings:
 
 
 def counts_embeddings(photos: PhotoTable, *, seen: list[int] = []) -> Findings:  # noqa: B006 - what it saw is asked for
-    seen.append(int(np.isfinite(photos.vectors()).all(axis=1).sum()))
+    seen.append(len(usable_rows(photos)))
     return findings("counts", [], [], [])
 
 
@@ -58,9 +58,9 @@ def methods(monkeypatch: pytest.MonkeyPatch) -> dict[str, CleaningMethod]:
         "pairs": CleaningMethod("pairs", "here:pairs_of_the_first_two", "", family="duplicates"),
         "counts": CleaningMethod("counts", "here:counts_embeddings", "", ("embedding",), family="outliers"),
     }
-    original = load_target
+    original = method_tables.load_target
     own = {row.target: globals()[row.target.split(":")[1]] for row in rows.values()}
-    monkeypatch.setattr(run, "load_target", lambda target: own.get(target) or original(target))
+    monkeypatch.setattr(method_tables, "load_target", lambda target: own.get(target) or original(target))
     return rows
 
 
@@ -68,24 +68,29 @@ def test_what_goes_anyway_is_neither_keeper_nor_stranger(methods: dict[str, Clea
     photos = some_photos()
     before = photos.vectors().copy()
     seen: list[int] = []
-    found = run_methods(photos, methods.values(), {"counts": {"seen": seen}})
+    found = run_methods(photos, list(methods.values()), {"counts": {"seen": seen}})
     assert seen == [NUMBER - 1]
     assert (photos.vectors() == before).all()
     assert [part.method for part in found.findings] == ["spoils", "counts"]
     assert [part.method for part in found.pairs] == ["pairs"]
 
 
-def test_embeddings_come_back_when_a_method_fails(
+def test_what_compares_photos_must_not_want_one_removed(
     methods: dict[str, CleaningMethod], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(photos: PhotoTable) -> Findings:
-        raise UserError("fails")
+    monkeypatch.setattr(method_tables, "load_target", lambda target: spoils_the_first)
+    with pytest.raises(AssertionError, match="counts: proposes a removal"):
+        run_methods(some_photos(), [methods["counts"]], {})
 
-    monkeypatch.setattr(run, "load_target", lambda target: fails if target.endswith("embeddings") else spoils_the_first)
+
+def test_a_scan_without_orientations_is_told_before_any_method_runs() -> None:
+    started: list[str] = []
+    settings = {"phash": {"threshold": 5, "orientations": True}}
     photos = some_photos()
-    with pytest.raises(UserError, match="fails"):
-        run_methods(photos, [methods["spoils"], methods["counts"]], {})
-    assert np.isfinite(photos.vectors()).all()
+    photos.columns |= {name: np.zeros(NUMBER) for name in SCORERS["perceptual"].columns}
+    with pytest.raises(UserError, match=r"^set phash.orientations=true: the scan .*; scan again with orientations"):
+        run_methods(photos, [METHODS["exact"], METHODS["phash"]], settings, starts=started.append)
+    assert started == []
 
 
 def test_a_method_without_what_it_needs_is_left_out_with_the_reason_unless_it_is_named() -> None:
@@ -94,10 +99,10 @@ def test_a_method_without_what_it_needs_is_left_out_with_the_reason_unless_it_is
     chosen = [METHODS[name] for name in ("laplacian", "semantic", "object_area", "iqa")]
     found = run_methods(photos, chosen, {})
     assert found.left_out.keys() == {"laplacian", "semantic", "object_area", "iqa"}
-    assert "--embedder" in found.left_out["semantic"]
-    assert "object_area.boxes" in found.left_out["object_area"]
+    assert "embedder newest" in str(found.left_out["semantic"])
+    assert "object_area.boxes" in str(found.left_out["object_area"])
     for name in found.left_out:
-        with pytest.raises(UserError, match=f"--methods {name}: "):
+        with pytest.raises(UserError, match=f"^methods {name}: "):
             run_methods(photos, chosen, {}, named=[name])
 
 
@@ -116,7 +121,7 @@ def test_pairs_that_break_the_contract_stop_the_run(
     photos.archived = np.array([True, True, False, False, False, False])
     photos.errors[2] = "damaged"
     wrong = CopyPairs("pairs", np.array(first), np.array(second), np.zeros(1, np.float32))
-    monkeypatch.setattr(run, "load_target", lambda target: lambda photos: wrong)
+    monkeypatch.setattr(method_tables, "load_target", lambda target: lambda photos: wrong)
     with pytest.raises(AssertionError, match=says):
         run_methods(photos, [methods["pairs"]], {})
 
@@ -132,7 +137,9 @@ def test_doubtful_pairs_are_checked_and_the_others_are_not(tmp_path: Path) -> No
     phash = CopyPairs("phash", np.array([0, 0, 3]), np.array([1, 2, 4]), np.array([0, 4, 5], np.float32))
     near, far = 0.1, 0.4
     semantic = CopyPairs("semantic", np.array([0, 0, 1]), np.array([1, 2, 3]), np.array([near, far, far], np.float32))
-    checked, verdicts = verified(photos, [phash, semantic], {"phash": {"threshold": 5}, "semantic": {}}, 0.14, 12)
+    checked, verdicts = check_doubtful_pairs(
+        photos, [phash, semantic], {"phash": {"threshold": 5}, "semantic": {}}, 0.14, 12
+    )
     assert (verdicts["phash"].inliers != NOT_CHECKED).tolist() == [False, True, True]
     assert verdicts["phash"].confirmed.tolist() == [False, True, False]
     assert verdicts["phash"].rejected.tolist() == [False, False, True]

@@ -16,12 +16,12 @@ import pytest
 
 import siamclip.cleaning
 from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
-from siamclip.cleaning.find.decide import decide
-from siamclip.cleaning.find.leaks import leaks
-from siamclip.cleaning.find.run_methods import run_methods, verified
+from siamclip.cleaning.find.decide import decide_removals
+from siamclip.cleaning.find.leaks import find_leaks
+from siamclip.cleaning.find.run_methods import check_doubtful_pairs, run_methods
 from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.report.chinese import CHINESE
-from siamclip.cleaning.report.data import report_data
+from siamclip.cleaning.report.command import report_data
 from siamclip.cleaning.report.report import write_report
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.photos import open_photos
@@ -38,6 +38,7 @@ SAME = {"eps", "min_samples", "efSearch"}  # names of settings
 # Strings of the methods' modules that no reader of a report sees.
 OTHER_STRINGS = {
     "min_width x min_height",  # settings
+    "(no folder)",  # the scripts know it
     # notes of the decision, which the page does not show
     "semantic pairs inside one identity left alone (other views)",
     "semantic pairs across identities not confirmed by the geometry",
@@ -216,15 +217,22 @@ def messages(photos: PhotoTable, settings: Mapping[str, Mapping[str, Any]]) -> I
     methods = list(METHODS.values())
     values = effective(methods, settings)
     found = run_methods(photos, methods, values)
-    pairs, verdicts = verified(photos, found.pairs, values, 0.5, 12)
+    pairs, verdicts = check_doubtful_pairs(photos, found.pairs, values, 0.5, 12)
     folder = photos.paths[0].split("/")[0]
-    decision = decide(
-        photos, found.findings, pairs, same_identity=0.5, verdicts=verdicts, min_per_class=3, protected=[folder]
+    decision = decide_removals(
+        photos,
+        found.findings,
+        pairs,
+        found.rank,
+        same_identity=0.5,
+        verdicts=verdicts,
+        min_per_class=3,
+        protected=[folder],
     )
     findings = list(decision.findings)
     if (photos.labels != NO_LABEL).any():
         sides = np.arange(len(photos)) % 3
-        findings.append(leaks(replace(photos, sides=sides.astype(np.int8)), decision.copies)[0])
+        findings += find_leaks(replace(photos, sides=sides.astype(np.int8)), decision.copies)[0]
     for part in findings:
         yield from (("reason", reason) for reason in part.reason)
     for notes in [*(part.notes for part in pairs), *(part.notes for part in findings)]:
@@ -236,7 +244,7 @@ def messages(photos: PhotoTable, settings: Mapping[str, Mapping[str, Any]]) -> I
             if isinstance(value, str):
                 yield "value", value
     for name, lack in found.left_out.items():
-        yield "warning", f"{name}: not run, {lack}"
+        yield "warning", f"{name}: not run, {lack.told('--{}'.format)}"
     yield from (("error", error) for error in photos.errors if error)
 
 

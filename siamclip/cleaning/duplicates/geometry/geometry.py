@@ -249,10 +249,10 @@ class _FeatureStore:
 
 def _check_settings(detector: str, min_inliers: int, min_agreement: float, cache_mb: int) -> None:
     if detector not in DETECTORS:
-        raise UserError(f"--set geometry.detector={detector}: must be one of {', '.join(DETECTORS)}")
+        raise ValueError(f"detector {detector}: must be one of {', '.join(DETECTORS)}")
     if min_inliers < 4:
-        raise UserError(f"--set geometry.min_inliers={min_inliers}: must be at least 4; any three matches fit a map")
+        raise UserError("min_inliers", "must be at least 4", "any three matches fit a map", min_inliers)
     if not -1 <= min_agreement <= 1:
-        raise UserError(f"--set geometry.min_agreement={min_agreement}: must be in [-1, 1]")
+        raise ValueError(f"min_agreement {min_agreement}: must be in [-1, 1]")
     if cache_mb < 1:
-        raise UserError(f"--set geometry.cache_mb={cache_mb}: must be at least 1")
+        raise ValueError(f"cache_mb {cache_mb}: must be at least 1")

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, PhotoTable
-from siamclip.cleaning.duplicates.groups.evidence import is_semantic
 from siamclip.cleaning.duplicates.groups.not_duplicates import HashPairs, among
+from siamclip.cleaning.method_table import METHODS
 
 if TYPE_CHECKING:
     from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
@@ -67,15 +67,15 @@ def credible(
             takes_part &= ~verdict.rejected
         crosses = (first != second) & (first != NO_LABEL) & (second != NO_LABEL)
         copy, conflict = takes_part & ~crosses, takes_part & crosses
-        if is_semantic(part.method):
+        if METHODS[part.method].semantic:
             flat = (first == NO_LABEL) & (second == NO_LABEL)
             near = flat | (part.distance <= same_identity)
             sure = np.zeros(len(part), bool) if verdict is None else verdict.confirmed
             views += int((copy & ~near).sum())
             models += int((conflict & ~sure).sum())
             copy, conflict = copy & near, conflict & sure
-        found.copies.append(chosen(part, copy))
-        found.conflicts.append(chosen(part, conflict))
+        found.copies.append(part.select(copy))
+        found.conflicts.append(part.select(conflict))
     found.notes = {
         "semantic pairs inside one identity left alone (other views)": views,
         "semantic pairs across identities not confirmed by the geometry": models,
@@ -83,9 +83,3 @@ def credible(
         "pairs left out as remembered not duplicates": remembered,
     }
     return found
-
-
-def chosen(pairs: CopyPairs, mask: np.ndarray) -> CopyPairs:
-    """The pairs in the boolean mask (P,)."""
-    inliers = None if pairs.inliers is None else pairs.inliers[mask]
-    return CopyPairs(pairs.method, pairs.first[mask], pairs.second[mask], pairs.distance[mask], inliers, pairs.notes)

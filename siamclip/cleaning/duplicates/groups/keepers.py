@@ -77,7 +77,7 @@ def _place_of_folder(photos: PhotoTable, folders: Sequence[str]) -> np.ndarray:
         inside = np.array([path.startswith(prefix) for path in photos.paths], bool) & ~photos.is_archived
         if not inside.any():
             raise UserError(
-                f"--protected {folder}: no photo lies in that folder; give folders relative to {photos.root}"
+                "protected", "no photo lies in that folder", f"give folders relative to {photos.root}", folder
             )
         place[inside & (place == len(folders))] = number
     return place

@@ -58,12 +58,14 @@ def read_not_duplicates(path: Path) -> HashPairs:
         return frozenset()
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}: cannot be read ({error}); restore it, or move it away to forget its decisions"
+            "", f"{path}: cannot be read ({error})", "restore it, or move it away to forget its decisions"
         ) from None
     pairs = content.get("not_duplicates") if isinstance(content, dict) else None
     if not isinstance(pairs, list) or content.get("format") != FORMAT:
         raise UserError(
-            f'{path}: is no list of decisions; it must begin with {{"format": {FORMAT}, "not_duplicates": ['
+            "",
+            f"{path}: is no list of decisions",
+            f'it must begin with {{"format": {FORMAT}, "not_duplicates": [',
         )
     for number, pair in enumerate(pairs):
         if not (
@@ -72,8 +74,9 @@ def read_not_duplicates(path: Path) -> HashPairs:
             and all(isinstance(name, str) and _HASH.fullmatch(name) for name in pair)
         ):
             raise UserError(
-                f"{path}: entry {number + 1} of not_duplicates is {json.dumps(pair)[:80]}; "
-                "each is a list of two content hashes of 32 hexadecimal digits"
+                "",
+                f"{path}: entry {number + 1} of not_duplicates is {json.dumps(pair)[:80]}",
+                "each is a list of two content hashes of 32 hexadecimal digits",
             )
     return frozenset((min(a, b), max(a, b)) for a, b in pairs)
 
@@ -84,7 +87,7 @@ def write_not_duplicates(path: Path, pairs: HashPairs) -> None:
     try:
         write_atomically(path, text.encode("ascii"))
     except OSError as error:
-        raise UserError(f"{path}: the decisions cannot be saved ({error.strerror})") from error
+        raise UserError("", f"{path}: the decisions cannot be saved ({error.strerror})") from error
 
 
 def remember_not_duplicates(path: Path, pairs: HashPairs) -> HashPairs:
@@ -92,3 +95,17 @@ def remember_not_duplicates(path: Path, pairs: HashPairs) -> HashPairs:
     together = read_not_duplicates(path) | pairs
     write_not_duplicates(path, together)
     return together
+
+
+def known_not_duplicates(path: Path, given: Path | None) -> HashPairs:
+    """The pairs of the RUN's file `path`, and those of another RUN's file, which `path` holds from now on.
+
+    Raises UserError for a given file that is not there.
+    """
+    if given is None:
+        return read_not_duplicates(path)
+    if not given.is_file():
+        raise UserError(
+            "not_duplicates", "no such file", "it is not_duplicates.json in the folder of a run", value=given
+        )
+    return remember_not_duplicates(path, read_not_duplicates(given))

@@ -211,7 +211,9 @@ def _run(tasks: Iterator[Callable[[int], BitPairs]], threads: int, max_pairs: in
                 total += len(found[-1][0])
                 if total > max_pairs:
                     raise UserError(
-                        f"more than {max_pairs:,} pairs lie within {threshold} bits of each other; lower the threshold"
+                        "",
+                        f"more than {max_pairs:,} pairs lie within {threshold} bits of each other",
+                        "lower the threshold",
                     )
         finally:
             for future in waiting:

@@ -59,8 +59,10 @@ def hdbscan_clusters(vectors: np.ndarray) -> np.ndarray:
     """
     if len(vectors) > HDBSCAN_LIMIT:
         raise UserError(
-            f"--set semantic.cluster_by=hdbscan: would take too long for {len(vectors):,} photos at most "
-            f"{HDBSCAN_LIMIT:,} are accepted; use kmeans"
+            "set",
+            f"would take too long for {len(vectors):,} photos; at most {HDBSCAN_LIMIT:,} are accepted",
+            "use kmeans",
+            "semantic.cluster_by=hdbscan",
         )
     if len(vectors) < 2:
         return np.full(len(vectors), -1, np.int64)

@@ -132,8 +132,10 @@ class PairCollector:
         self._number += len(first)
         if self._number > self._max_pairs:
             raise UserError(
-                f"--set semantic.threshold: so low that more than {self._max_pairs:,} pairs of photos reach it; raise "
-                "it, or compare with representatives only (--set semantic.search=clusters)"
+                "set",
+                f"so low that more than {self._max_pairs:,} pairs of photos reach it",
+                "raise it, or compare with representatives only (`set` semantic.search=clusters)",
+                "semantic.threshold",
             )
         self._first.append(first.astype(np.uint32))
         self._second.append(second.astype(np.uint32))

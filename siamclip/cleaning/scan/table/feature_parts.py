@@ -218,7 +218,7 @@ def _errors(table: pa.Table, scorer: str | None) -> np.ndarray:
 def _read_columns(path: Path, names: list[str]) -> pa.Table:
     table = read_or_remove(path, names)
     if table is None:
-        raise UserError(f"{path}: was damaged; scan again, which reads its photos once more")
+        raise UserError("", f"{path}: was damaged", "scan again, which reads its photos once more")
     return table
 
 

@@ -154,8 +154,9 @@ def write_table(path: Path, table: pa.Table) -> None:
         write_atomically(path, buffer.getvalue())
     except OSError as error:
         raise UserError(
-            f"{path.parent}: the scan cannot be saved ({error.strerror}); what was saved before is whole. "
-            "Make room, then scan again: it goes on where it stopped"
+            "",
+            f"{path.parent}: the scan cannot be saved ({error.strerror})",
+            "what was saved before is whole. Make room, then scan again: it goes on where it stopped",
         ) from None
 
 
@@ -184,7 +185,7 @@ def _read_files(run: RunFolder) -> pa.Table:
     try:
         return read_table(run.files)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{run.files}: cannot be read ({printable(str(error))}); scan again") from None
+        raise UserError("", f"{run.files}: cannot be read ({printable(str(error))})", "scan again") from None
 
 
 def _from_arrow(table: pa.Table) -> FileTable:

@@ -59,7 +59,7 @@ def list_photos(root: Path) -> Listing:
     A folder that cannot be listed is among the skipped.
     """
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give the folder of the collection")
+        raise UserError("", f"{root}: no such folder", "give the folder of the collection")
     walk = _Walk(os.fsencode(root))
     walk.all()
     return walk.listing()
@@ -84,7 +84,7 @@ class _Walk:
                     entries = list(scanned)
             except OSError as error:
                 if not folder:
-                    raise UserError(f"{os.fsdecode(self._base)}: cannot be listed ({error.strerror})") from None
+                    raise UserError("", f"{os.fsdecode(self._base)}: cannot be listed ({error.strerror})") from None
                 self._unlisted += 1
                 self._skipped.append((folder, f"the folder cannot be listed ({error.strerror})"))
                 continue

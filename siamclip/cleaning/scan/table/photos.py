@@ -57,22 +57,22 @@ def open_photos(
     `layout`: "classes", the first folder of a path is its label; "sides", the first is train, val, validation or
     test and the second is the label; "flat", there are no labels. `embedder`: name or fingerprint, where several
     ran; else the last scan's. `archive`: another RUN, whose photos follow with absolute paths and `archived` set, but
-    for those that are files of this collection too. `columns`: those to load, None for all; one that is not known of
-    every readable photo is left out, as are the embeddings without `embeddings`. Raises UserError.
+    for those that are files of this collection too. `columns`: those to load, None for all, () for none; one that is
+    not known of every readable photo is left out, as are the embeddings without `embeddings`. Raises UserError.
     """
     run, wanted = _folder(run), None if columns is None else set(columns)
-    files, state = _scanned(run)
+    files, state = scanned_files(run)
     fingerprint = _fingerprint(run, state, embedder) if embeddings else ""
     new = _collection(run, files, state, layout, wanted, fingerprint)
     together = [new]
     if archive is not None:
         old = _folder(archive)
         if old.path.resolve() == run.path.resolve():
-            raise UserError(f"--new-against {old}: is the RUN itself; give that of the archive")
-        files, old_state = _scanned(old)
+            raise UserError("new_against", "is the RUN itself", "give that of the archive", old)
+        files, old_state = scanned_files(old)
         if fingerprint and fingerprint not in old_state.embedders:
             name = state.embedders[fingerprint]["name"]
-            raise UserError(f"--new-against {old}: was not scanned with the embedder {name}; scan it again with that")
+            raise UserError("new_against", f"was not scanned with the embedder {name}", "scan it again with that", old)
         files = _others(run, new, old, files)
         together.append(_collection(old, files, old_state, layout, wanted, fingerprint))
     return _joined(together, fingerprint)
@@ -82,12 +82,13 @@ def _folder(run: RunFolder | Path) -> RunFolder:
     return run if isinstance(run, RunFolder) else RunFolder(run)
 
 
-def _scanned(run: RunFolder) -> tuple[FileTable, ScanState]:
+def scanned_files(run: RunFolder) -> tuple[FileTable, ScanState]:
+    """The photos of the last scan of RUN, and its state. Raises UserError where there is no whole scan."""
     root = run.root  # raises UserError where this is no RUN
     state = read_state(run)
     if state is None or not state.complete:
         what = "holds no scan" if state is None else "holds a scan that was interrupted (what it read is kept)"
-        raise UserError(f"{run}: {what}; run python clean.py scan {root} --out {run}")
+        raise UserError("", f"{run}: {what}", f"run python clean.py scan {root} `out` {run}")
     return read_photos(run), state
 
 
@@ -101,14 +102,16 @@ def _collection(
 
 
 def _columns(run: RunFolder, files: FileTable, state: ScanState, wanted: set[str] | None) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    if wanted is not None and not wanted:
+        return found
     features = Features(run, files.status["content"])
     readable = files.errors == ""
-    found: dict[str, np.ndarray] = {}
     for scorer in state.image_scorers():
         names = [name for name in scorer.columns if wanted is None or name in wanted]
         if names and _is_current(scorer):
             if not features.known(scorer)[readable].all():  # a part was damaged, and is removed
-                raise UserError(f"{run}: lacks {scorer.name} of some photos; scan again, which reads only those")
+                raise UserError("", f"{run}: lacks {scorer.name} of some photos", "scan again, which reads only those")
             found |= features.columns(scorer, names)
     for column in found.values():
         column[~readable] = missing_value(column.dtype.str)
@@ -129,7 +132,7 @@ def _fingerprint(run: RunFolder, state: ScanState, wanted: str) -> str:
         return found[0]
     there = ", ".join(f"{one['name']} ({key})" for key, one in state.embedders.items()) or "none"
     problem = "several embedders have that name, give the fingerprint" if found else "no such embedder in the scan"
-    raise UserError(f"--embedder {wanted}: {problem}; {run} has {there}")
+    raise UserError("embedder", problem, f"{run} has {there}", wanted)
 
 
 def _vectors(run: RunFolder, files: FileTable, state: ScanState, fingerprint: str) -> np.ndarray | None:
@@ -153,7 +156,9 @@ def _labels(root: Path, paths: list[str], layout: Layout) -> tuple[list[str], li
         side, _, rest = path.partition("/")
         if side.lower() not in SIDES or not rest:
             raise UserError(
-                f"{root}: --layout sides needs folders {', '.join(SIDES)}; {printable(path)} lies in none of them"
+                "",
+                f"{root}: `layout` sides needs folders {', '.join(SIDES)}",
+                f"{printable(path)} lies in none of them",
             )
         sides.append(SIDES[side.lower()])
         folders.append(rest.partition("/")[0] if "/" in rest else "")
@@ -177,7 +182,7 @@ def _joined(together: list[_Collection], fingerprint: str) -> PhotoTable:
     for old in archives:
         lacking = sorted(new.columns.keys() - old.columns.keys())
         if lacking:
-            raise UserError(f"--new-against {old.run}: its scan lacks {', '.join(lacking)}; scan it again")
+            raise UserError("new_against", f"its scan lacks {', '.join(lacking)}", "scan it again", old.run)
     folders = [folder for one in together for folder in one.folders]
     names = sorted({folder for folder in folders if folder})
     number = {"": NO_LABEL} | {name: i for i, name in enumerate(names)}

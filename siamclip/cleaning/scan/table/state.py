@@ -49,7 +49,9 @@ class ScanState:
             run.scan.mkdir(parents=True, exist_ok=True)
             write_atomically(run.scan_state, json.dumps(dataclasses.asdict(self), indent=1).encode())
         except OSError as error:
-            raise UserError(f"{run.scan}: cannot be written ({error.strerror}); make room, then scan again") from None
+            raise UserError(
+                "", f"{run.scan}: cannot be written ({error.strerror})", "make room, then scan again"
+            ) from None
 
 
 def read_state(run: RunFolder) -> ScanState | None:
@@ -59,4 +61,4 @@ def read_state(run: RunFolder) -> ScanState | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{run.scan_state}: cannot be read ({error}); remove it and scan again") from None
+        raise UserError("", f"{run.scan_state}: cannot be read ({error})", "remove it and scan again") from None

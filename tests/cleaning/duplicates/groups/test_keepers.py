@@ -97,5 +97,5 @@ def test_protected_folders_are_whole_names_at_any_depth() -> None:
 
 @pytest.mark.parametrize("folder", ["A", "a/1.jpg", "b", "/elsewhere/a", "../photos/a"])
 def test_a_protected_folder_without_photos_is_an_error(folder: str) -> None:
-    with pytest.raises(UserError, match=f"^--protected {folder}: no photo lies in that folder"):
+    with pytest.raises(UserError, match=f"^protected {folder}: no photo lies in that folder"):
         in_folders(photos_of("a/1.jpg"), [folder])

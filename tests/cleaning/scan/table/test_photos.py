@@ -159,7 +159,7 @@ def test_embeddings_are_those_of_the_embedder(tmp_path: Path, embedder: Embedder
     assert open_photos(run).embeddings is None  # the last scan had none
     assert len(open_photos(run, embedder="small").vectors()) == 7
     assert len(open_photos(run, embedder=embedder.fingerprint).vectors()) == 7
-    with pytest.raises(UserError, match=r"--embedder other: no such embedder in the scan; .* has small"):
+    with pytest.raises(UserError, match=r"embedder other: no such embedder in the scan; .* has small"):
         open_photos(run, embedder="other")
 
 

@@ -1,41 +1,18 @@
-"""groups.csv: which photos of a collection are copies of each other, for a split that keeps them on one side."""
+"""Which photos of a collection are copies of each other, for a split that keeps them on one side: a table path, group.
+
+clean.py find writes one (groups.csv); a table of one's own will do.
+"""
 
 from __future__ import annotations
 
 import csv
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from siamclip.cleaning.contracts import CopyPairs, PhotoTable
-from siamclip.cleaning.duplicates.groups.grouping import components
 from siamclip.errors import UserError
-from siamclip.files.atomic import write_atomically
-from siamclip.files.csv_table import as_csv
 
 COLUMNS = ("path", "group")
-
-
-def write_groups(path: Path, photos: PhotoTable, copies: Sequence[CopyPairs]) -> int:
-    """CSV: path (relative to the collection's root), group; how many groups there are.
-
-    Whatever hangs together through copies is one group, under one label or several: a chain must not cross the
-    split either. Photos of an archive are left out. Raises UserError if the file cannot be written.
-    """
-    group = components(len(photos), *((part.first, part.second) for part in copies))
-    rows = np.flatnonzero(~photos.is_archived)
-    _, number, size = np.unique(group[rows], return_inverse=True, return_counts=True)
-    rows = rows[size[number] > 1]
-    group = np.unique(group[rows], return_inverse=True)[1]
-    rows_of_file = ((photos.paths[rows[i]], int(group[i])) for i in np.argsort(group, kind="stable"))
-    try:
-        write_atomically(path, as_csv(COLUMNS, rows_of_file))
-    except OSError as error:
-        raise UserError("", f"{path}: cannot be written ({error.strerror})") from error
-    return int(group.max(initial=-1)) + 1
 
 
 def read_groups(path: Path) -> list[tuple[str, str]]:
