@@ -1,4 +1,4 @@
-"""Grey and reduced images are Pillow's, pixel by pixel."""
+"""Reduced images are Pillow's, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from siamclip.cleaning.duplicates.hashing.resample import Shrinker
-from siamclip.data.image.luma import luma
-
-
-def test_every_colour_there_is() -> None:
-    plane = np.stack(np.meshgrid(np.arange(256), np.arange(256), indexing="ij"), axis=-1).astype(np.uint8)
-    for red in range(256):
-        rgb = np.dstack([np.full((256, 256), red, np.uint8), plane])
-        assert np.array_equal(luma(rgb), np.asarray(Image.fromarray(rgb).convert("L")))
-
 
 sides = st.integers(1, 160)
 
