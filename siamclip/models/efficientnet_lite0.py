@@ -62,7 +62,7 @@ class EfficientNetLite0(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         x = relu6(self.bn1(self.conv_stem(pixels)), inplace=True)
         for stage in self.blocks:
-            for block in stage:
+            for block in stage.children():
                 if self.grad_checkpointing:
                     from torch.utils.checkpoint import checkpoint
 
