@@ -28,7 +28,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from siamclip.augmentation.contracts import FusionPair, MadeImage
-from siamclip.augmentation.fusion.fuse import FusionMode, SamplerSettings, fuse_pairs, load_modes
+from siamclip.augmentation.fusion.fuse import FusionMode, FusionSettings, fuse_pairs, load_modes
 from siamclip.augmentation.fusion.noise_cache import NoiseCache, seed_of
 from siamclip.augmentation.method_table import MODES
 from siamclip.data.image.decode import IMAGE_EXTENSIONS
@@ -76,7 +76,7 @@ def main() -> None:
         pairs = _choose(list(photos), arguments.pairs)
         print(machine() if device.type == "cpu" else f"{torch.cuda.get_device_name(device)}; torch {torch.__version__}")
         print(f"{len(photos)} photos, {len(pairs)} pairs, {len(MODES)} modes, {arguments.steps} steps, {denoiser.name}")
-        sampler, modes = SamplerSettings(steps=arguments.steps, seed=SEED), load_modes(MODES.values(), _settings())
+        sampler, modes = FusionSettings(steps=arguments.steps, seed=SEED), load_modes(MODES.values(), _settings())
         made, ours, our_cpu = _timed(
             lambda: product(
                 photos, pairs, modes, denoiser, sampler, arguments.batch_size, device, Path(folder) / "maps"
@@ -101,7 +101,7 @@ def product(
     pairs: list[FusionPair],
     modes: list[FusionMode],
     denoiser: Denoiser,
-    sampler: SamplerSettings,
+    sampler: FusionSettings,
     batch_size: int,
     device: torch.device,
     cache: Path,
@@ -125,7 +125,7 @@ def product(
 
 @torch.inference_mode()
 def plain_loop(
-    photos: Images, pairs: list[FusionPair], model: str, sampler: SamplerSettings, device: torch.device
+    photos: Images, pairs: list[FusionPair], model: str, sampler: FusionSettings, device: torch.device
 ) -> Images:
     from siamclip.diffusion.denoisers.factory import find_model
 
@@ -236,7 +236,7 @@ def _peak_memory(denoiser: Denoiser, device: torch.device, number: int, steps: i
         pairs = [FusionPair(first, second, 0.8) for first, second in pairwise(names)]
         fuse_pairs(
             pairs, load_modes([MODES["linear"]], _settings()), denoiser, lambda rows: None, read=photo,
-            hashes={name: _content(photo(name)[0]) for name in names}, sampler=SamplerSettings(steps=steps, seed=SEED),
+            hashes={name: _content(photo(name)[0]) for name in names}, sampler=FusionSettings(steps=steps, seed=SEED),
             batch_size=batch_size, device=device, cache=NoiseCache(Path(folder) / "maps", CACHE_BYTES),
         )  # fmt: skip
     status = Path("/proc/self/status")

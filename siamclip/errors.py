@@ -53,6 +53,14 @@ class ImageError(Exception):
         return f"{source}: {self.reason}"
 
 
+def reason_of(error: Exception) -> str:
+    """A library's message in one line, of 200 characters at most; its class where it says nothing.
+
+    For `problem` of a UserError: without backquotes, in which a UserError has settings alone.
+    """
+    return " ".join(str(error).split())[:200].replace("`", "'") or type(error).__name__
+
+
 def suggestion(name: str, names: Iterable[str], otherwise: str = "") -> str:
     """ "did you mean X?" for a mistyped name, `otherwise` where none of `names` is near."""
     import difflib

@@ -45,7 +45,8 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
     """Name -> row, in the order of the rows; a method is found by its aliases too.
 
     `example`: an assignment of a setting, shown where one has the wrong form. `groups`: further names that `chosen`
-    takes -> whether a row is meant. `group_aliases`: names that groups had before -> their names.
+    takes -> whether a row is meant. `group_aliases`: names that groups had before -> their names. `word`: what people
+    call a row.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
         example: str = "",
         groups: Mapping[str, Callable[[Row], bool]] | None = None,
         group_aliases: Mapping[str, str] | None = None,
+        word: str = "method",
     ) -> None:
+        self.word = word
         self._rows = {row.name: row for row in rows}
         self._names = {alias: row.name for row in self._rows.values() for alias in (row.name, *row.aliases)}
         self.example = example
@@ -83,14 +86,14 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
             else:
                 wanted.add(self.one(name, setting).name)
         if not wanted:
-            raise UserError(setting, f"names no method; there are {', '.join(self)}")
+            raise UserError(setting, f"names no {self.word}; there are {', '.join(self)}")
         return [row for row in self.values() if row.name in wanted]
 
     def one(self, name: str, setting: str) -> Row:
         """The row of this name. Raises UserError for `setting`, with the nearest name."""
         if name not in self._names:
             hint = suggestion(name, [*self, *self.groups], f"there are {', '.join([*self, *self.groups])}")
-            raise UserError(setting, f"no such method; {hint}", value=name)
+            raise UserError(setting, f"no such {self.word}; {hint}", value=name)
         return self[name]
 
     def parse(self, assignments: Iterable[str], setting: str = "set") -> MethodSettings:

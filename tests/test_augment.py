@@ -17,9 +17,9 @@ import pytest
 import yaml
 from PIL import Image
 
-import augment
 from config import load
 from config_augment import AugmentFuseConfig
+from siamclip.augmentation.commands import fuse as fuse_command
 from siamclip.augmentation.method_table import MIXERS, MODES
 from siamclip.augmentation.output.folder import read_manifest
 from siamclip.augmentation.output.settings_file import FIRST_LINE
@@ -150,15 +150,15 @@ def test_a_photo_that_breaks_on_the_way_costs_its_pairs(
     photos = tmp_path / "photos"
     shutil.copytree(scene.photos, photos)
     broken = photos / "京A12345" / "1.png"
-    real: Callable[..., Any] = augment.chosen_pairs
+    real: Callable[..., Any] = fuse_command.choose_pairs
 
-    def chosen(*arguments: Any) -> Any:
-        found = real(*arguments)
+    def chosen(*arguments: Any, **more: Any) -> Any:
+        found = real(*arguments, **more)
         assert any(broken.name in pair.first + pair.second for pair in found.pairs)
         broken.unlink()
         return found
 
-    monkeypatch.setattr(augment, "chosen_pairs", chosen)
+    monkeypatch.setattr(fuse_command, "choose_pairs", chosen)
     assert run(flags(scene, tmp_path / "out", input_dir=photos)) == 1
     shown = capsys.readouterr().out
     assert "京A12345/1.png" in shown and "pairs that were left out" in shown

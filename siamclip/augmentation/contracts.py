@@ -1,11 +1,11 @@
 """What the parts of augmentation hand to each other.
 
-    mode       two noise-map stacks -> the weight of the first, for each entry       fusion/<mode>.py
-    denoiser   photos <-> the model's space, and the network's prediction            fusion/denoiser.py
-    mixer      a batch of photos with soft labels -> mixed photos, soft labels, parents      mix/<method>.py
+    mode       two stacks of noise maps -> the weight of the first, for each entry   fusion/modes/<mode>.py
+    denoiser   photos <-> the model's space, and the network's prediction            ../diffusion/denoisers/contract.py
+    mixer      a batch of photos -> mixed photos, their partners and shares          mix/methods/<method>.py
     mask       a batch of photos -> photos with parts hidden; labels stay            mask/<method>.py
 
-Whatever makes images writes them through `OutputFolder` (output_folder.py), one `MadeImage` each: fused and mixed
+Whatever makes images writes them through `OutputFolder` (output/folder.py), one `MadeImage` each: fused and mixed
 images are the same to who reads them.
 """
 
@@ -25,6 +25,11 @@ class FusionPair:
     first: str
     second: str
     similarity: float  # cosine of their embeddings
+    output_name: str = ""  # what its images are called, but for "<mode>.png": see output/names.py
+
+    @property
+    def name(self) -> str:
+        return self.output_name or f"{self.first}+{self.second}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The method tables of augmentation: modes of fusion, and methods of mixing and masking.
 
-Settings of methods are set with --set method.setting=value, --mix_set in train.py.
+Settings of methods are texts `method.setting=value`, in augment.py as `set`, in train.py as `mix_set`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ MODES = MethodTable[Mode](
         ),
     ),
     example="layer_selective.structure_weight=0.9",
+    word="mode",
 )
 
 MIXERS = MethodTable[Mixer](

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 from rich.text import Text
 
@@ -10,6 +12,14 @@ from siamclip.errors import printable
 
 def new_console() -> Console:
     return Console(highlight=False)
+
+
+def with_flags(text: str) -> str:
+    """A note for who runs a script: settings in backquotes become their flags, `skip` becomes --skip.
+
+    For texts of the program's own: a file's name may hold anything.
+    """
+    return re.sub(r"`([a-z][a-z0-9_]*)`", r"--\1", text)
 
 
 def say(console: Console, *lines: str) -> None:

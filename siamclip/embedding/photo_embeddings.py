@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from siamclip.data.collection import Collection
 from siamclip.embedding.embedder import Embedder, open_embedder
 from siamclip.embedding.store import EmbeddingStore
 from siamclip.embedding.unique_photos import embed_unique
@@ -17,41 +19,54 @@ from siamclip.models.checkpoint import METADATA
 BLOCK = 512  # photos between two saves, and two steps of the bar
 
 
-def open_for_pairs(name: str, checkpoints: Path, weights: str | None, **settings: Any) -> Embedder:
-    """As `open_embedder`, for a script that calls the name `embedder`. Raises UserError; where there is no checkpoint,
-    with the ways to get an embedder."""
+@dataclass(frozen=True)
+class EmbedderChoice:
+    """Whose embeddings say how alike two photos are."""
+
+    name: str  # "newest", a checkpoint, or a pretrained model as it is
+    checkpoints: Path  # where "newest" looks
+    weights: str | None = None  # a local file for a pretrained model
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int = 16
+
+
+def open_for_pairs(choice: EmbedderChoice) -> Embedder:
+    """As `open_embedder`. Raises UserError about `embedder`; where there is no checkpoint, it names the ways out."""
+    if choice.name == "newest" and not any(choice.checkpoints.glob(f"*/best/{METADATA}")):
+        remedy = (
+            "train one with train.py, name the folder that holds one, or take a pretrained model as it is: `embedder` "
+            "resnet50, ViT-B/32, efficientnet-lite0"
+        )
+        problem = f"there is no checkpoint in `checkpoint_dir` {choice.checkpoints}"
+        raise UserError("embedder", problem, remedy, choice.name)
+    settings: dict[str, Any] = {
+        "device": choice.device, "precision": choice.precision, "batch_size": choice.batch_size,
+    }  # fmt: skip
     with settings_called(checkpoint="embedder"):
-        if name == "newest" and not any(checkpoints.glob(f"*/best/{METADATA}")):
-            raise UserError(
-                "embedder",
-                f"there is no checkpoint in `checkpoint_dir` {checkpoints}",
-                "train one with train.py, name the folder that holds one, or take a pretrained model as it is: "
-                "`embedder` resnet50, ViT-B/32, efficientnet-lite0",
-                name,
-            )
-        return open_embedder(name, checkpoints, weights, **settings)[0]
+        return open_embedder(choice.name, choice.checkpoints, choice.weights, **settings)[0]
 
 
-def embed_photos(
+def embed_collection(
     embedder: Embedder,
-    root: Path,
-    paths: Sequence[str],
+    collection: Collection,
     cache: Path | None,
     advance: Callable[[int], Any] = lambda done: None,
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """float32 (N, dimension) of photos below `root`, and path -> reason of those that cannot be read (rows of NaN).
+    """float32 (N, dimension) of the photos, and path -> reason of those that cannot be read (rows of NaN).
 
     `cache`: folder of an EmbeddingStore; None: nothing is kept. `advance` is called with the number of photos done
     since its last call.
     """
     store = EmbeddingStore(cache, embedder.fingerprint, embedder.dimension)
-    vectors = np.empty((len(paths), embedder.dimension), np.float32)
+    vectors = np.empty((len(collection), embedder.dimension), np.float32)
     unreadable: dict[str, str] = {}
-    for start in range(0, len(paths), BLOCK):
-        block = paths[start : start + BLOCK]
-        vectors[start : start + len(block)], errors = embed_unique(embedder, [root / path for path in block], store)
-        unreadable |= {block[i]: error.reason for i, error in sorted(errors.items())}
-        advance(len(block))
+    for start in range(0, len(collection), BLOCK):
+        paths = collection.paths[start : start + BLOCK]
+        files = [collection.root / path for path in paths]
+        vectors[start : start + len(paths)], errors = embed_unique(embedder, files, store)
+        unreadable |= {paths[i]: error.reason for i, error in sorted(errors.items())}
+        advance(len(paths))
     return vectors, unreadable
 
 

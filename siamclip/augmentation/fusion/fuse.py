@@ -1,4 +1,4 @@
-"""Pairs of photos become fused images: invert, blend, generate, judge, hand over.
+"""Pairs of photos become fused images: invert, blend, generate, gate, hand over.
 
 Memory holds some batches, whatever the number of pairs: see noise_maps.py. Batches always have the same size (the last
 image is repeated where there are fewer), so that no number of an image depends on which others were made with it, or
@@ -18,17 +18,17 @@ import torch
 from siamclip.augmentation.contracts import FusionPair, MadeImage, soft_label
 from siamclip.augmentation.fusion.blend import blend
 from siamclip.augmentation.fusion.noise_maps import Inverted, NoiseMaps
-from siamclip.augmentation.squares import Read, stretched
+from siamclip.augmentation.method_table import MODES
+from siamclip.augmentation.squares import ReadsSquares, stretched
 from siamclip.data.identities import identity_of
 from siamclip.diffusion.noise_space import generate, steps_of_slots
 from siamclip.errors import UserError
-from siamclip.methods import load_target
+from siamclip.methods import effective, load_target
 
 if TYPE_CHECKING:
     from siamclip.augmentation.fusion.gate import Gate
-    from siamclip.augmentation.fusion.noise_cache import NoiseCache
+    from siamclip.augmentation.fusion.sampling import DiffusionSampler
     from siamclip.augmentation.method_table import Mode
-    from siamclip.diffusion.denoisers.contract import Denoiser
 
 Sink = Callable[[list[tuple[MadeImage, np.ndarray]]], object]
 
@@ -40,19 +40,6 @@ class FusionMode:
     name: str
     weight: Callable[..., torch.Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SamplerSettings:
-    """What the fused images depend on, beside photos, model and mode."""
-
-    steps: int = 50
-    skip: int = 0
-    eta: float = 1.0
-    seed: int = 42
-    ratio: float = 0.5
-    keep_variance: bool = True
-    geometry: str = "squash"  # how `read` makes a photo the model's square
 
 
 @dataclass(frozen=True)
@@ -75,6 +62,20 @@ class _Job:
     second: Inverted
 
 
+def choose_modes(names: Sequence[str], assignments: Sequence[str]) -> list[FusionMode]:
+    """Modes by name, with commas or one by one, and settings as `mode.setting=value`.
+
+    Raises UserError for names that are none, settings that cannot be, and settings of a mode that is not among them.
+    """
+    modes = MODES.chosen(names, "fusion_modes")
+    settings = effective(modes, MODES.parse(assignments))
+    for text in assignments:
+        if text.partition(".")[0].strip() not in {mode.name for mode in modes}:
+            problem = "this mode is not among `fusion_modes`"
+            raise UserError("set", problem, "add it, or leave the setting out", text)
+    return load_modes(modes, settings)
+
+
 def load_modes(modes: Iterable[Mode], settings: Mapping[str, Mapping[str, Any]]) -> list[FusionMode]:
     """`settings`: mode -> all its settings, as methods.effective gives them. Raises UserError for those that a
     mode refuses."""
@@ -88,25 +89,18 @@ def load_modes(modes: Iterable[Mode], settings: Mapping[str, Mapping[str, Any]])
 def fuse_pairs(
     pairs: Sequence[FusionPair],
     modes: Sequence[FusionMode],
-    denoiser: Denoiser,
+    photos: ReadsSquares,
+    sampler: DiffusionSampler,
     sink: Sink,
     *,
-    read: Read,
-    hashes: Mapping[str, str],
-    sampler: SamplerSettings,
-    batch_size: int,
-    device: torch.device,
-    names: Sequence[str] | None = None,
     done: Container[str] = frozenset(),
-    cache: NoiseCache | None = None,
     gate: Gate | None = None,
     progress: Callable[[str, int, int], object] = lambda stage, number, total: None,
 ) -> FusionSummary:
     """Make an image of each pair and mode and hand them to `sink`, some at a time: (row, uint8 (H, W, 3) RGB) each.
 
-    `read`: a photo's path -> its square and its size. `hashes`: path -> content hash, of every photo in a pair.
-    `device`: the denoiser's. `names`: one a pair; an image's path is `<name>.<mode>.png`, and those in `done` are left
-    out. Without a `gate` every image is kept, without scores. `progress` gets (stage, done, total).
+    An image's path is `<name>.<mode>.png`, with the name of its pair; those in `done` are left out. Without a `gate`
+    every image is kept, without scores. `progress` gets (stage, done, total).
 
     An image is the model's square; where `squash` made the photos squares, it is stretched back to the first photo's
     shape along the longer side (bicubic), so that it looks like the photos, and squashed again it is the same square
@@ -116,48 +110,30 @@ def fuse_pairs(
     answer is not finite: what the sink got before stays.
     """
     started = time.monotonic()
-    if sampler.skip >= sampler.steps:
-        raise UserError(f"--skip {sampler.skip}: must be below --steps {sampler.steps}; with it no step is left")
-    names = [f"{pair.first}+{pair.second}" for pair in pairs] if names is None else names
     # Pairs that share photos come together; those of one identity do.
-    work = sorted(zip(pairs, names, strict=True), key=lambda item: (identity_of(item[0].first), item[0].first, item[1]))
-    work = [(pair, name) for pair, name in work if any(f"{name}.{mode.name}.png" not in done for mode in modes)]
-    total_photos = len({hashes[path] for pair, _ in work for path in (pair.first, pair.second)})
-    ready = _Counter("photos inverted", total_photos, progress)
-    maps = NoiseMaps(
-        denoiser,
-        denoiser.schedule(sampler.steps, sampler.eta),
-        sampler.skip,
-        eta=sampler.eta,
-        seed=sampler.seed,
-        geometry=sampler.geometry,
-        read=read,
-        hashes=hashes,
-        order=[path for pair, _ in work for path in (pair.first, pair.second)],
-        batch_size=batch_size,
-        device=device,
-        cache=cache,
-        advance=ready,
-    )
-    total = sum(f"{name}.{mode.name}.png" not in done for _, name in work for mode in modes)
-    generator = _Generator(denoiser, sampler, batch_size, device, sink, gate, _Counter("images fused", total, progress))
+    work = sorted(pairs, key=lambda pair: (identity_of(pair.first), pair.first, pair.name))
+    work = [pair for pair in work if any(f"{pair.name}.{mode.name}.png" not in done for mode in modes)]
+    order = [path for pair in work for path in (pair.first, pair.second)]
+    total_photos = len({photos.hashes[path] for path in order})
+    maps = NoiseMaps(sampler, photos, order, _Counter("photos inverted", total_photos, progress))
+    total = sum(f"{pair.name}.{mode.name}.png" not in done for pair in work for mode in modes)
+    generator = _Generator(sampler, sink, gate, _Counter("images fused", total, progress))
     skipped = []
     try:
-        for pair, name in work:
+        for pair in work:
             first, second = maps.get(pair.first), maps.get(pair.second)
             if first is None or second is None:
                 skipped.append(pair)
                 continue
             for mode in modes:
-                path = f"{name}.{mode.name}.png"
+                path = f"{pair.name}.{mode.name}.png"
                 if path not in done:
                     generator.add(_Job(path, pair, mode, first, second))
         generator.flush()
     except FloatingPointError as error:
-        raise UserError(
-            f"--diffusion {denoiser.name}: {error}; use --denoiser_precision fp32, or another model; "
-            f"{generator.made:,} images were made before and stay"
-        ) from error
+        remedy = "use `denoiser_precision` fp32, or another model; "
+        remedy += f"{generator.made:,} images were made before and stay"
+        raise UserError("diffusion", str(error), remedy, sampler.denoiser.name) from error
     unreadable, seconds = dict(sorted(maps.unreadable.items())), time.monotonic() - started
     counts = (generator.made, generator.rejected, maps.inverted, maps.from_cache)
     return FusionSummary(*counts, unreadable, skipped, seconds)
@@ -168,19 +144,17 @@ class _Generator:
 
     def __init__(
         self,
-        denoiser: Denoiser,
-        sampler: SamplerSettings,
-        batch_size: int,
-        device: torch.device,
+        sampler: DiffusionSampler,
         sink: Sink,
         gate: Gate | None,
         advance: Callable[[int], None],
     ) -> None:
         self.made = self.rejected = 0
-        self._denoiser, self._sampler, self._batch_size = denoiser, sampler, batch_size
+        self._denoiser, self._settings, self._batch_size = sampler.denoiser, sampler.settings, sampler.batch_size
         self._sink, self._gate, self._advance = sink, gate, advance
-        self._schedule = denoiser.schedule(sampler.steps, sampler.eta)
-        self._level = (steps_of_slots(sampler.steps, sampler.skip) / sampler.steps).to(device)
+        self._schedule = sampler.schedule
+        steps = self._settings.steps
+        self._level = (steps_of_slots(steps, self._settings.skip) / steps).to(sampler.device)
         self._jobs: list[_Job] = []
 
     def add(self, job: _Job) -> None:
@@ -198,7 +172,7 @@ class _Generator:
         reasons, scores = [""] * len(jobs), [dict[str, float]()] * len(jobs)
         if self._gate is not None:
             firsts, seconds = (np.stack([photo.photo for photo in side]) for side in _sides(jobs))
-            verdicts = self._gate.judge(squares, firsts, seconds)
+            verdicts = self._gate.verdicts(squares, firsts, seconds)
             reasons, scores = [verdict.reason for verdict in verdicts], [dict(verdict.scores) for verdict in verdicts]
         rows = [
             (self._row(job, share, reason, score), self._shaped(square, job.first.size))
@@ -216,8 +190,8 @@ class _Generator:
         fused, shares = stack.new_empty((self._batch_size, *stack.shape)), []
         for i, job in enumerate(jobs):
             first, second = job.first.stack[None], job.second.stack[None]
-            weight = job.mode.weight(first, second, self._sampler.ratio, self._level, **job.mode.settings)
-            fused[i] = blend(first, second, weight, self._sampler.keep_variance)[0]
+            weight = job.mode.weight(first, second, self._settings.ratio, self._level, **job.mode.settings)
+            fused[i] = blend(first, second, weight, self._settings.keep_variance)[0]
             shares.append(float(weight.double().mean()))
         fused[len(jobs) :] = fused[len(jobs) - 1]
         return fused, shares
@@ -231,16 +205,16 @@ class _Generator:
             ratio=share,
             similarity=job.pair.similarity,
             soft_label=soft_label(identity_of(job.pair.first), identity_of(job.pair.second), share),
-            seed=self._sampler.seed,
+            seed=self._settings.seed,
             model=self._denoiser.name,
             rejected=reason,
             scores=scores,
-            settings={name: value for name, value in asdict(self._sampler).items() if name != "seed"}
+            settings={name: value for name, value in asdict(self._settings).items() if name != "seed"}
             | dict(job.mode.settings),
         )
 
     def _shaped(self, square: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        return stretched(square, size) if self._sampler.geometry == "squash" else square
+        return stretched(square, size) if self._settings.geometry == "squash" else square
 
 
 class _Counter:

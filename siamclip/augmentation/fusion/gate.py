@@ -45,22 +45,24 @@ class Verdict:
         }
 
 
-class Gate:
-    """Judges batches of fused images against their photos.
+@dataclass(frozen=True)
+class GateSettings:
+    min_similarity: float  # smallest cosine of an image's embedding to each photo's, in [-1, 1]
+    min_sharpness: float  # smallest `sharpness_ratio`, 0 or more
 
-    `min_similarity`: smallest cosine of an image's embedding to each photo's. `min_sharpness`: smallest
-    `sharpness_ratio`. The embeddings of the last `remembered` photos are kept, so that a photo in many pairs is
-    embedded once.
+
+class Gate:
+    """Compares batches of fused images with their photos.
+
+    The embeddings of the last `remembered` photos are kept, so that a photo in many pairs is embedded once.
     """
 
-    def __init__(
-        self, embedder: Embeds, min_similarity: float, min_sharpness: float, remembered: int = REMEMBERED
-    ) -> None:
-        self.min_similarity, self.min_sharpness = min_similarity, min_sharpness
+    def __init__(self, embedder: Embeds, settings: GateSettings, remembered: int = REMEMBERED) -> None:
+        self.min_similarity, self.min_sharpness = settings.min_similarity, settings.min_sharpness
         self._embedder, self._remembered = embedder, remembered
         self._known: OrderedDict[bytes, np.ndarray] = OrderedDict()
 
-    def judge(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> list[Verdict]:
+    def verdicts(self, images: np.ndarray, first: np.ndarray, second: np.ndarray) -> list[Verdict]:
         """One verdict an image. All three are uint8 (B, S, S, 3) RGB at the diffusion model's size.
 
         The photos come at that size too: an image is compared with what the model was shown, so that its small size
@@ -69,12 +71,12 @@ class Gate:
         if not images.shape == first.shape == second.shape or images.ndim != 4:
             raise ValueError(f"images {images.shape}, first {first.shape} and second {second.shape} do not fit")
         made, ones, others = self._embeddings(images, first, second)
-        verdicts = []
+        found = []
         for i in range(len(images)):
             # From the difference, as the pairs' similarity: 1 for equal photos.
             to_first, to_second = _cosine(made[i], ones[i]), _cosine(made[i], others[i])
-            verdicts.append(self._verdict(to_first, to_second, sharpness_ratio(images[i], first[i], second[i])))
-        return verdicts
+            found.append(self._verdict(to_first, to_second, sharpness_ratio(images[i], first[i], second[i])))
+        return found
 
     def _verdict(self, to_first: float, to_second: float, sharpness: float) -> Verdict:
         reason, text = "", ""
@@ -115,7 +117,7 @@ def sharpness_ratio(image: np.ndarray, first: np.ndarray, second: np.ndarray) ->
     """Variance of the Laplacian of an image's luma over the geometric mean of its photos': 1 for equal sharpness.
 
     uint8 (S, S, 3) RGB each. Flat areas count as if they had the detail of rounding, so that flat photos make a
-    flat image of ratio 1. Pech-Pacheco et al. 2000, as in cleaning/quality/laplacian.py.
+    flat image of ratio 1. Pech-Pacheco et al. 2000, as in cleaning/quality/sharpness/laplacian.py.
     """
     made, one, other = (max(variance(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY)), _NO_DETAIL) for x in (image, first, second))
     return made / math.sqrt(one * other)

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamclip.augmentation.fusion.noise_cache import NoiseCache, key_of, seed_of
-from siamclip.augmentation.squares import Photo, Read
+from siamclip.augmentation.fusion.noise_cache import key_of, seed_of
+from siamclip.augmentation.squares import ReadsSquares, SquarePhoto
 from siamclip.diffusion.noise_space import invert
 from siamclip.errors import ImageError
 
 if TYPE_CHECKING:
     import torch
 
-    from siamclip.diffusion.denoisers.contract import Denoiser
-    from siamclip.diffusion.sampler_schedule import SamplerSchedule
+    from siamclip.augmentation.fusion.sampling import DiffusionSampler
 
 
 KEPT_BATCHES = 3  # of stacks, in memory: the batch that is used, the next one, and what is left of the last
@@ -40,37 +39,25 @@ class NoiseMaps:
     """`get(path)`; memory holds KEPT_BATCHES * batch_size stacks at most.
 
     `order`: the paths as they will be asked for. Whenever a photo has to be inverted, the next ones that have to fill
-    the batch up. Photos of the same content (`hashes`: path -> content hash) are inverted once, with noise from the
-    seed that their content and `seed` give. A batch always has `batch_size` photos, the last one repeated if need
+    the batch up. Photos of the same content are inverted once, with noise from the seed that their content and the
+    run's seed give. A batch always has `batch_size` photos, the last one repeated if need
     be: with it, the network's arithmetic does not depend on which photos happen to come together.
     """
 
     def __init__(
         self,
-        denoiser: Denoiser,
-        schedule: SamplerSchedule,
-        skip: int,
-        *,
-        eta: float,
-        seed: int,
-        geometry: str,
-        read: Read,
-        hashes: Mapping[str, str],
+        sampler: DiffusionSampler,
+        photos: ReadsSquares,
         order: Sequence[str],
-        batch_size: int,
-        device: torch.device,
-        cache: NoiseCache | None = None,
         advance: Callable[[int], Any] = lambda done: None,
     ) -> None:
         """`advance` is called with the number of photos that are ready since its last call."""
         self.unreadable: dict[str, str] = {}  # path -> reason
         self.inverted = self.from_cache = 0
-        self._denoiser, self._schedule, self._skip = denoiser, schedule, skip
-        self._eta, self._seed, self._geometry = eta, seed, geometry
-        self._read, self._hashes, self._cache, self._advance = read, hashes, cache, advance
-        self._batch_size, self._device = batch_size, device
-        first_of = {hashes[path]: path for path in reversed(order)}
-        self._upcoming = iter([path for path in dict.fromkeys(order) if first_of[hashes[path]] == path])
+        self._sampler, self._settings, self._schedule = sampler, sampler.settings, sampler.schedule
+        self._read, self._hashes, self._advance = photos.read, photos.hashes, advance
+        first_of = {self._hashes[path]: path for path in reversed(order)}
+        self._upcoming = iter([path for path in dict.fromkeys(order) if first_of[self._hashes[path]] == path])
         self._known: OrderedDict[str, Inverted] = OrderedDict()  # by content hash, the latest used last
 
     def get(self, path: str) -> Inverted | None:
@@ -86,8 +73,8 @@ class NoiseMaps:
 
     def _fetch(self, path: str) -> None:
         """Make `path` known, and with it, if it must be inverted, as many of the upcoming ones as fill the batch."""
-        room = (KEPT_BATCHES - 1) * self._batch_size  # for what is read ahead from the cache
-        batch: dict[str, Photo] = {}  # by content hash
+        room = (KEPT_BATCHES - 1) * self._sampler.batch_size  # for what is read ahead from the cache
+        batch: dict[str, SquarePhoto] = {}  # by content hash
         candidates = [path]
         with ThreadPoolExecutor(_THREADS) as pool:
             while candidates:
@@ -99,7 +86,7 @@ class NoiseMaps:
                         room -= 1
                     else:
                         batch[digest] = photo
-                ahead = min(self._batch_size - len(batch), room) if batch else 0
+                ahead = min(self._sampler.batch_size - len(batch), room) if batch else 0
                 candidates = list(islice(self._unknown(batch), max(ahead, 0)))
         if batch:
             self._invert(batch)
@@ -110,7 +97,7 @@ class NoiseMaps:
             if self._hashes[name] not in self._known and self._hashes[name] not in batch:
                 yield name
 
-    def _readable(self, path: str) -> Photo | None:
+    def _readable(self, path: str) -> SquarePhoto | None:
         try:
             return self._read(path)
         except ImageError as error:
@@ -118,41 +105,44 @@ class NoiseMaps:
             self._advance(1)
             return None
 
-    def _read_stack(self, digest: str, photo: Photo) -> bool:
-        stack = None if self._cache is None else self._cache.get(self._key(digest))
+    def _read_stack(self, digest: str, photo: SquarePhoto) -> bool:
+        cache = self._sampler.cache
+        stack = None if cache is None else cache.get(self._key(digest))
         if stack is None:
             return False
         self.from_cache += 1
-        self._remember(digest, Inverted(stack.to(self._device), *photo))
+        self._remember(digest, Inverted(stack.to(self._sampler.device), *photo))
         return True
 
-    def _invert(self, batch: Mapping[str, Photo]) -> None:
+    def _invert(self, batch: Mapping[str, SquarePhoto]) -> None:
         digests = list(batch)
-        padded = digests + digests[-1:] * (self._batch_size - len(digests))
-        x_0 = self._denoiser.encode(np.stack([batch[digest][0] for digest in padded]))
-        seeds = [seed_of(self._seed, digest) for digest in padded]
-        stacks = invert(self._denoiser.predict, x_0, self._schedule, self._skip, seeds)
+        padded = digests + digests[-1:] * (self._sampler.batch_size - len(digests))
+        denoiser, cache = self._sampler.denoiser, self._sampler.cache
+        x_0 = denoiser.encode(np.stack([batch[digest][0] for digest in padded]))
+        seeds = [seed_of(self._settings.seed, digest) for digest in padded]
+        stacks = invert(denoiser.predict, x_0, self._schedule, self._settings.skip, seeds)
         for digest, stack in zip(digests, stacks, strict=False):
-            if self._cache is not None:
-                self._cache.put(self._key(digest), stack)
+            if cache is not None:
+                cache.put(self._key(digest), stack)
             self.inverted += 1
             # A copy: a view would keep the whole batch in memory.
             self._remember(digest, Inverted(stack.clone(), *batch[digest]))
 
     def _remember(self, digest: str, photo: Inverted) -> None:
         self._known[digest] = photo
-        while len(self._known) > KEPT_BATCHES * self._batch_size:
+        while len(self._known) > KEPT_BATCHES * self._sampler.batch_size:
             self._known.popitem(last=False)
         self._advance(1)
 
     def _key(self, digest: str) -> str:
+        denoiser, settings = self._sampler.denoiser, self._settings
         return key_of(
             digest,
-            self._denoiser.fingerprint,
-            self._schedule.steps,
-            self._skip,
-            self._eta,
-            seed_of(self._seed, digest),
-            self._geometry,
-            self._denoiser.image_side,
+            denoiser.fingerprint,
+            settings.steps,
+            settings.skip,
+            settings.eta,
+            seed_of(settings.seed, digest),
+            settings.geometry,
+            denoiser.image_side,
         )

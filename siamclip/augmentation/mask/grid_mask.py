@@ -37,9 +37,8 @@ def grid_mask(
     ):
         check_setting(f"gridmask.{name}", value, lowest, 1)
     if smallest_unit > largest_unit:
-        raise UserError(
-            f"--set gridmask.smallest_unit={smallest_unit}: must not lie above largest_unit, {largest_unit}"
-        )
+        problem = f"must not lie above largest_unit, {largest_unit}"
+        raise UserError("set", problem, value=f"gridmask.smallest_unit={smallest_unit}")
     height, width = images.shape[-2:]
     side = min(height, width)
     hidden = np.zeros((len(images), 1, height, width), bool)

@@ -37,7 +37,7 @@ def random_erasing(
     check_setting("random_erasing.largest", largest, 0, 1)
     check_setting("random_erasing.elongation", elongation, 1, 100)
     if smallest > largest:
-        raise UserError(f"--set random_erasing.smallest={smallest}: must not lie above largest, {largest}")
+        raise UserError("set", f"must not lie above largest, {largest}", value=f"random_erasing.smallest={smallest}")
     transform = RandomErasing(p=1.0, scale=(smallest, largest), ratio=(1 / elongation, elongation))
     hidden = torch.zeros(len(images), 1, *images.shape[-2:], dtype=torch.bool)
     which = np.flatnonzero(random_subset(len(images), probability, rng))

@@ -1,4 +1,4 @@
-"""FolderMixing inside an encoder: Verma et al. 2019, "Manifold Mixup", arXiv:1806.05236."""
+"""Mixing inside an encoder: Verma et al. 2019, "Manifold Mixup", arXiv:1806.05236."""
 
 from __future__ import annotations
 
@@ -29,12 +29,8 @@ def mixed_inside(encoder: SiameseEncoder, mixed: Mixed) -> Iterator[None]:
         return
     blocks = blocks_of(encoder.tower)
     if mixed.layer > len(blocks):
-        raise UserError(
-            "set",
-            f"{encoder.spec.model} has {len(blocks)} blocks",
-            f"give 0 (the input) to {len(blocks)}",
-            f"samplepairing.layer={mixed.layer}",
-        )
+        problem, remedy = f"{encoder.spec.model} has {len(blocks)} blocks", f"give 0 (the input) to {len(blocks)}"
+        raise UserError("set", problem, remedy, f"samplepairing.layer={mixed.layer}")
 
     def mix(activations: torch.Tensor) -> torch.Tensor:
         whole = activations.float()  # bf16 would round the share too

@@ -20,9 +20,10 @@ from siamclip.augmentation.mix.batch import Mixed
 from siamclip.augmentation.mix.parents import LogWeights, Parents, draw_parents, draw_single, pool_of_pairs
 from siamclip.augmentation.output.contact_sheet import SheetCell, SheetRow, contact_sheet
 from siamclip.augmentation.output.folder import OutputFolder
-from siamclip.augmentation.squares import reader, stretched
+from siamclip.augmentation.squares import SquareReader, content_hashes, stretched
+from siamclip.data.collection import Collection
 from siamclip.data.identities import identity_of
-from siamclip.data.image.decode import content_hash, decode
+from siamclip.data.image.decode import decode
 from siamclip.data.image.preprocess import Geometry
 from siamclip.data.loader import PhotoLoader
 from siamclip.errors import ImageError, UserError, printable
@@ -43,10 +44,9 @@ class FolderMixing:
         """Raise UserError for settings that cannot be, before the long work."""
         mixed = self._mixed(torch.zeros(2, 3, self.side, self.side), torch.eye(2), 0)
         if mixed.layer is not None:
-            raise UserError(
-                f"--method {self.mixer.name}: with this strategy it mixes activations inside a network, of which no "
-                "image can be written; take another strategy, or train with it: train.py --mix"
-            )
+            problem = "with this strategy it mixes activations inside a network, of which no image can be written"
+            remedy = "take another strategy, or train with it: train.py `mix`"
+            raise UserError("method", problem, remedy, self.mixer.name)
 
     @property
     def log_weights(self) -> LogWeights | None:
@@ -118,57 +118,57 @@ def choose_parents(
     return parents, pool.left_out
 
 
-def content_hashes(root: Path, paths: Sequence[str], parents: Sequence[Parents]) -> tuple[dict[str, str], str]:
-    """Path -> content hash of every parent that can be read, and a hash of them all in their order."""
-    rows = [row for one in parents for row in (one.first, one.second) if row is not None]
-    hashes = {}
-    for row in dict.fromkeys(rows):
-        try:
-            hashes[paths[row]] = content_hash(root / paths[row])
-        except ImageError:
-            continue  # whoever reads it says why
-    lines = (f"{paths[row]}\0{hashes.get(paths[row])}" for row in rows)
-    return hashes, xxhash.xxh3_128_hexdigest("\0\0".join(lines).encode("utf-8", "surrogatepass"))
+@dataclass(frozen=True)
+class HashedParents:
+    """The parents of each image to be made, and path -> content hash of their photos ("" where it cannot be read)."""
+
+    parents: Sequence[Parents]
+    hashes: Mapping[str, str]
+    fingerprint: str  # of all photos and what they hold, in the order of the images
+
+
+def hash_parents(collection: Collection, parents: Sequence[Parents]) -> HashedParents:
+    paths = [collection.paths[row] for one in parents for row in _rows(one)]
+    hashes = content_hashes(collection.root, paths)
+    lines = (f"{path}\0{hashes[path] or None}" for path in paths)
+    digest = xxhash.xxh3_128_hexdigest("\0\0".join(lines).encode("utf-8", "surrogatepass"))
+    return HashedParents(parents, hashes, digest)
 
 
 def mix_folder(
     mixing: FolderMixing,
+    collection: Collection,
+    sources: HashedParents,
     output: OutputFolder,
-    root: Path,
-    paths: Sequence[str],
-    parents: Sequence[Parents],
-    hashes: Mapping[str, str],
     *,
     vectors: np.ndarray | None = None,
     batch_size: int = 16,
     sheet_rows: int = 0,
     advance: Callable[[int], Any] = lambda done: None,
 ) -> dict[str, str]:
-    """Write an image of each of `parents`, rows of the collection's `paths` below `root`; those that are there stay.
+    """Write an image of each of the parents; those that are there stay.
 
     Where photos were squashed to squares the image is stretched back to its first photo's shape. Images of a photo
     that cannot be read are left out; returns photo -> reason. `vectors`: (N, D) embeddings, for methods that need
     them. `advance` is called with the number of images done since its last call. With `sheet_rows`, a contact sheet
     of as many images is written at the end.
     """
+    root, paths, parents = collection.root, collection.paths, sources.parents
     named = [(paths[one.first], "" if one.second is None else paths[one.second]) for one in parents]
     method = mixing.mixer.name
     targets = [f"{name}.{method}.png" for name in output.names(named, [method], paths)]
     todo = [k for k, target in enumerate(targets) if target not in output.done]
     advance(len(parents) - len(todo))
-    read = reader(root, mixing.side, mixing.geometry, hashes)
+    reader = SquareReader(root, mixing.side, mixing.geometry, sources.hashes)
     sizes: dict[int, tuple[int, int]] = {}
 
     def load(file: Path, row: int) -> np.ndarray:
-        if paths[row] not in hashes:
-            content_hash(file)  # raises why
-            raise ImageError("could not be read before", str(file))
-        photo, sizes[row] = read(paths[row])
+        photo, sizes[row] = reader.read(paths[row])
         return photo
 
     batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
     rows = [np.unique([row for k in batch for row in _rows(parents[k])]) for batch in batches]
-    with PhotoLoader([root / path for path in paths], load) as loader:
+    with PhotoLoader(collection.files, load) as loader:
         for batch, needed, (photos, unreadable) in zip(batches, rows, loader.stream(rows), strict=True):
             place = {int(row): i for i, row in enumerate(needed[~unreadable])}
             made = []

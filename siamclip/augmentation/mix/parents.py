@@ -53,11 +53,9 @@ def pool_of_pairs(labels: np.ndarray, readable: np.ndarray, across_classes: bool
     large = [group for group in groups if len(group) > 1]
     if not large:
         if across_classes:
-            raise UserError(f"--input_dir: {len(rows)} photos could be read; mixing needs two")
-        raise UserError(
-            f"--input_dir: none of its folders has two photos that could be read ({len(rows):,} in all); "
-            "--across_classes mixes photos of different folders"
-        )
+            raise UserError("input_dir", f"{len(rows)} photos could be read", "mixing needs two")
+        problem = f"none of its folders has two photos that could be read ({len(rows):,} in all)"
+        raise UserError("input_dir", problem, "`across_classes` mixes photos of different folders")
     return Pool(large, len(rows) - sum(map(len, large)))
 
 
@@ -78,11 +76,10 @@ def draw_parents(
     `vectors`: float32 (N, D) unit embeddings. `advance` is called with the number of pairs since its last call.
     """
     if one_each and number > pool.ordered_pairs:
-        more = "; --across_classes gives more" if pool.left_out or len(pool.groups) > 1 else ""
-        raise UserError(
-            f"--number {number}: with this method two photos always give the same image, and there are "
-            f"{pool.ordered_pairs:,} ordered pairs; ask for no more{more}"
-        )
+        more = "; `across_classes` gives more" if pool.left_out or len(pool.groups) > 1 else ""
+        problem = "with this method two photos always give the same image, and there are "
+        problem += f"{pool.ordered_pairs:,} ordered pairs"
+        raise UserError("number", problem, f"ask for no more{more}", number)
     group_of = {int(row): group for group in pool.groups for row in group}
     available = sorted(group_of)
     partners: defaultdict[int, list[int]] = defaultdict(list)  # that a photo has had

@@ -1,7 +1,7 @@
 """The folder that `fuse` and `mix` write: images, what is known of each, and what a killed run needs to go on.
 
     OUT/siamclip-augment.json            the command, its settings and the collection: written first
-    OUT/classes/<identity>/...           images whose parents are of one identity; with --copy_original the photos too
+    OUT/classes/<identity>/...           images whose parents are of one identity; the photos too, where they are copied
     OUT/cross_class/<A+B>/...            images of two identities, with a soft label
     OUT/rejected/<reason>/<folder>/...   what the gate refused
     OUT/manifest.csv, manifest.parquet   a row an image: see manifest.py
@@ -217,10 +217,9 @@ class OutputFolder:
             yield
         except OSError as error:
             made = 0 if self._journal is None else sum(self._journal.reasons.values())
-            raise UserError(
-                f"--output_dir {self.path}: cannot be written ({error.strerror or error}) after {made:,} images, which "
-                "stay; make room or allow it, then run the same command again: it goes on"
-            ) from error
+            problem = f"cannot be written ({error.strerror or error}) after {made:,} images, which stay"
+            remedy = "make room or allow it, then run the same command again: it goes on"
+            raise UserError("output_dir", problem, remedy, self.path) from error
 
 
 def _place(image: MadeImage) -> str:

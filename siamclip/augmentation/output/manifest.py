@@ -147,10 +147,10 @@ def read_manifest(folder: Path) -> list[MadeImage]:
                 return [from_record(record) for record in read(path)]
             except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
                 why = f"it has no column {error}" if isinstance(error, KeyError) else str(error)
-                raise UserError(
-                    f"{path}: cannot be used ({why}); run the augment.py command again, which writes it anew"
-                ) from None
-    raise UserError(f"{folder}: holds no {PARQUET_NAME} and no {CSV_NAME}; give what augment.py wrote as --output_dir")
+                remedy = "run the augment.py command again, which writes it anew"
+                raise UserError("", f"{path}: cannot be used ({why})", remedy) from None
+    problem = f"{folder}: holds no {PARQUET_NAME} and no {CSV_NAME}"
+    raise UserError("", problem, "give what augment.py wrote as `output_dir`")
 
 
 def _parquet_records(path: Path) -> Iterator[Mapping[str, Any]]:

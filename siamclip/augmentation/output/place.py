@@ -25,9 +25,7 @@ def check_output_dir(path: Path, input_dir: Path, command: str, settings: Mappin
     try:
         _check(path, input_dir, command, settings)
     except OSError as error:
-        raise UserError(
-            f"--output_dir {path}: cannot be used ({error.strerror or error}); give another folder"
-        ) from None
+        raise _unusable(path, f"cannot be used ({error.strerror or error})", "give another folder") from None
 
 
 def _check(path: Path, input_dir: Path, command: str, settings: Mapping[str, object]) -> None:
@@ -35,23 +33,24 @@ def _check(path: Path, input_dir: Path, command: str, settings: Mapping[str, obj
     if not path.exists():
         return
     if not path.is_dir():
-        raise UserError(f"--output_dir {path}: is a file; give a folder")
+        raise _unusable(path, "is a file", "give a folder")
     if not (path / MARKER).exists():
         if any(not _is_left_over(file.name) for file in path.iterdir()):
-            raise UserError(f"--output_dir {path}: is not empty; give a new or an empty folder")
+            raise _unusable(path, "is not empty", "give a new or an empty folder")
         return
     marker = read_marker(path)
     if marker["command"] != command:
-        raise UserError(f"--output_dir {path}: holds what {marker['command']} made; give another folder for {command}")
+        raise _unusable(path, f"holds what {marker['command']} made", f"give another folder for {command}")
     if marker["input_dir"] != str(input_dir.resolve()):
-        raise UserError(
-            f"--output_dir {path}: holds images made of {marker['input_dir']}; give another folder for {input_dir}"
-        )
+        raise _unusable(path, f"holds images made of {marker['input_dir']}", f"give another folder for {input_dir}")
     if differing := [name for name, value in as_json_values(settings).items() if marker["settings"].get(name) != value]:
         told = "; ".join(f"{name} was {_shown(marker['settings'].get(name))}" for name in differing)
-        raise UserError(
-            f"--output_dir {path}: holds the run of other settings ({told}); give another folder, or these settings"
-        )
+        problem = f"holds the run of other settings ({told})"
+        raise _unusable(path, problem, "give another folder, or these settings")
+
+
+def _unusable(path: Path, problem: str, remedy: str) -> UserError:
+    return UserError("output_dir", problem, remedy, path)
 
 
 def read_marker(path: Path) -> dict[str, Any]:
@@ -60,12 +59,12 @@ def read_marker(path: Path) -> dict[str, Any]:
     try:
         marker = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise UserError(f"--output_dir {file}: cannot be read ({error}); give another folder") from None
+        raise _unusable(file, f"cannot be read ({error})", "give another folder") from None
     kinds = {"command": str, "input_dir": str, "settings": dict}
     if not isinstance(marker, dict) or marker.get("format") != FORMAT:
-        raise UserError(f"--output_dir {file}: was written by another version; give another folder")
+        raise _unusable(file, "was written by another version", "give another folder")
     if not all(isinstance(marker.get(name), kind) for name, kind in kinds.items()):
-        raise UserError(f"--output_dir {file}: is damaged; give another folder")
+        raise _unusable(file, "is damaged", "give another folder")
     return marker
 
 
@@ -80,14 +79,14 @@ def _check_apart(path: Path, input_dir: Path) -> None:
         if place != path and not place.is_symlink():
             continue
         if _is_same(place, input_dir):
-            raise UserError(f"--output_dir {path}: is the input folder itself; give a folder of its own")
+            raise _unusable(path, "is the input folder itself", "give a folder of its own")
         if _lies_in(place, input_dir):
-            raise UserError(f"--output_dir {path}: lies in --input_dir {input_dir}; give a folder outside it")
+            raise _unusable(path, f"lies in `input_dir` {input_dir}", "give a folder outside it")
         if _lies_in(input_dir, place):
-            raise UserError(f"--output_dir {path}: contains --input_dir {input_dir}; give a folder beside it")
+            raise _unusable(path, f"contains `input_dir` {input_dir}", "give a folder beside it")
     for link in _links_below(input_dir):
         if _is_same(link, path) or _lies_in(path, link) or _lies_in(link, path):
-            raise UserError(f"--output_dir {path}: {link} of the input leads there; give another folder")
+            raise _unusable(path, f"{link} of the input leads there", "give another folder")
 
 
 def _links_below(folder: Path) -> Iterator[Path]:

@@ -1,10 +1,11 @@
-"""The effective settings of a run in a YAML file, for people and for --config."""
+"""The effective settings of a run in a YAML file, for people, and to be read back."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from siamclip.cli.yaml_settings import as_yaml
+from siamclip.cli.yaml_settings import mapping_as_yaml
 from siamclip.errors import UserError
 from siamclip.files.atomic import write_atomically
 
@@ -19,15 +20,16 @@ def check_replaceable(path: Path) -> None:
         with path.open(encoding="utf-8", errors="replace") as file:
             ours = file.readline().rstrip("\n") == FIRST_LINE
     except OSError as error:
-        raise UserError(f"--temp_yaml {path}: cannot be read ({error.strerror}); give another file") from None
+        raise UserError("temp_yaml", f"cannot be read ({error.strerror})", "give another file", path) from None
     if not ours:
-        raise UserError(f"--temp_yaml {path}: is not a file that augment.py wrote; give another file")
+        raise UserError("temp_yaml", "is not a file that augment.py wrote", "give another file", path)
 
 
-def write_settings_file(path: Path, config: object) -> None:
-    """Raises UserError where it cannot be written."""
+def write_settings_file(path: Path, settings: Mapping[str, object]) -> None:
+    """`settings`: by name. Raises UserError where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, f"{FIRST_LINE}\n{as_yaml(config)}".encode("utf-8", "surrogateescape"))
+        write_atomically(path, f"{FIRST_LINE}\n{mapping_as_yaml(settings)}".encode("utf-8", "surrogateescape"))
     except OSError as error:
-        raise UserError(f"{path}: the settings cannot be written there ({error.strerror}); give another file") from None
+        problem = f"{path}: the settings cannot be written there ({error.strerror})"
+        raise UserError("", problem, "give another file") from None

@@ -14,7 +14,7 @@ SLICE = 1 << 20  # pairs: 16 bytes each, twice while they are collected
 FIRST_SLICE = 1 << 16  # most runs want some hundred pairs
 
 # A place in the order of the pairs: by falling cosine, then by rising numbers of the first and the second row.
-Place = tuple[float, int, int]
+Place = pair_kernels.Key
 _NO_ROW = np.iinfo(np.int64).max
 _LAST: Place = (-math.inf, _NO_ROW, _NO_ROW)
 
@@ -70,21 +70,21 @@ class BestPairs:
         """The best pairs from the place on, at most a slice; the last is whether there were more down to `low`."""
         size = self._most + max(self._block, self._most)
         similarity, first, second = np.empty(size), np.empty(size, np.int32), np.empty(size, np.int32)
-        found, worst, is_cut = 0, _LAST, False
+        buffers = pair_kernels.Collected(similarity, first, second)
+        between = pair_kernels.Between(low, self._place, _LAST, self._margin)
+        found, is_cut = 0, False
         for group in self._groups:
             for part in products(self._vectors, group[wanted[group]], self._block):
                 row = 0
                 while row < len(part.first):
-                    row, found = pair_kernels.collect(
-                        part.values, self._vectors, part.first, part.second, part.is_diagonal, row,
-                        self._margin, low, self._place, worst, similarity, first, second, found,
-                    )  # fmt: skip
+                    row, found = pair_kernels.collect(part, self._vectors, row, between, buffers, found)
                     if found + self._block > size:
                         order = _order(similarity[:found], first[:found], second[:found])[: self._most]
                         for values in (similarity, first, second):
                             values[: len(order)] = values[order]
                         is_cut, found = True, len(order)
-                        worst = (float(similarity[found - 1]), int(first[found - 1]), int(second[found - 1]))
+                        last = float(similarity[found - 1]), int(first[found - 1]), int(second[found - 1])
+                        between = between._replace(worst=last)
         order = _order(similarity[:found], first[:found], second[:found])
         is_cut |= found > self._most
         order = order[: self._most]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamclip.augmentation.pairing.similarity_histogram import SimilarityHistogram
+from siamclip.cli.console import with_flags
 from siamclip.files.atomic import write_atomically
 from siamclip.plotting.fonts import set_fonts
 from siamclip.plotting.style import DPI, FAINT, INK, SAME, SIZE
@@ -72,7 +73,7 @@ def threshold_table(histogram: SimilarityHistogram) -> Table:
     for row in histogram.table():
         name = f"chosen: {row.threshold:g}" if row.chosen else f"{row.threshold:g}"
         table.add_row(name, f"{row.pairs:,}", f"{row.photos:,}", style="bold" if row.chosen else None)
-    table.caption = f"up to the ceiling {histogram.ceiling:g}; before --max_uses and --max_pairs"
+    table.caption = with_flags(f"up to the ceiling {histogram.ceiling:g}; before `max_uses` and `max_pairs`")
     return table
 
 

@@ -6,11 +6,59 @@ A block is (n, m) float32 dot products, corrected to be cosines up to `rounding_
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from siamclip.compiled import compiled
 
 UNCERTAIN = -1  # a place that has to be computed exactly
+Key = tuple[float, int, int]  # of a pair in the order: its cosine, the numbers of its rows
+
+
+class Block(NamedTuple):
+    """Cosines in float32 of rows `first` against rows `second`; of a diagonal block the upper half counts."""
+
+    values: np.ndarray  # (n, m) float32
+    first: np.ndarray  # (n,) int64
+    second: np.ndarray  # (m,) int64
+    is_diagonal: bool
+
+
+class Cuts(NamedTuple):
+    """The thresholds (rising) and the ceiling between which pairs are counted."""
+
+    thresholds: np.ndarray  # (T,) float64
+    ceiling: float
+    places: np.ndarray  # (bins,) int64: number of thresholds that a bin's pairs reach, T + 1 beyond the ceiling
+    margin: float  # by which a block's values may be off
+
+
+class Tally(NamedTuple):
+    """What `count` adds to."""
+
+    bins: np.ndarray  # (bins,) int64 pairs
+    pairs: np.ndarray  # (T + 2,) int64: below every threshold, from each to the next, beyond the ceiling
+    reached: np.ndarray  # (N,) int64 thresholds that the row's nearest up to the ceiling reaches
+    nearest: np.ndarray  # (N,) float32 cosine of the row's nearest up to the ceiling
+    highest_above: np.ndarray  # (1,) float32 highest cosine beyond the ceiling
+
+
+class Between(NamedTuple):
+    """Which pairs `collect` takes: cosine >= `low`, after `best` and before `worst` in the order."""
+
+    low: float
+    best: Key
+    worst: Key
+    margin: float  # by which a block's values may be off
+
+
+class Collected(NamedTuple):
+    """Buffers for pairs, all (K,)."""
+
+    similarity: np.ndarray  # float64
+    first: np.ndarray  # int32, the smaller row number
+    second: np.ndarray  # int32
 
 
 @compiled
@@ -29,16 +77,12 @@ def cosine(vectors: np.ndarray, i: int, j: int) -> float:
 
 
 @compiled
-def count(
-    values: np.ndarray, vectors: np.ndarray, first: np.ndarray, second: np.ndarray, is_diagonal: bool, margin: float,
-    places: np.ndarray, cuts: np.ndarray, ceiling: float, counts: np.ndarray, pairs: np.ndarray,
-    reached: np.ndarray, nearest: np.ndarray, highest_above: np.ndarray,
-) -> None:  # fmt: skip
-    """Add one block to the counts of a similarity histogram.
-
-    `places`: bin -> number of `cuts` that its pairs reach, one more beyond the ceiling, or UNCERTAIN.
-    """
-    beyond = len(cuts) + 1
+def count(block: Block, vectors: np.ndarray, cuts: Cuts, tally: Tally) -> None:
+    """Add one block to a similarity histogram."""
+    values, first, second, is_diagonal = block
+    thresholds, ceiling, places, margin = cuts
+    counts, pairs, reached, nearest, highest_above = tally
+    beyond = len(thresholds) + 1
     bins = len(counts)
     for i in range(values.shape[0]):
         row = first[i]
@@ -49,10 +93,10 @@ def count(
             place = places[b]
             if place == UNCERTAIN:
                 exact = np.float64(value)
-                place = np.searchsorted(cuts, exact - margin, "right")
-                if place != np.searchsorted(cuts, exact + margin, "right") or abs(exact - ceiling) <= margin:
+                place = np.searchsorted(thresholds, exact - margin, "right")
+                if place != np.searchsorted(thresholds, exact + margin, "right") or abs(exact - ceiling) <= margin:
                     exact = cosine(vectors, row, second[j])
-                    place = np.searchsorted(cuts, exact, "right")
+                    place = np.searchsorted(thresholds, exact, "right")
                     value = np.float32(exact)
                 if exact > ceiling:
                     place = beyond
@@ -69,15 +113,16 @@ def count(
 
 @compiled
 def collect(
-    values: np.ndarray, vectors: np.ndarray, first: np.ndarray, second: np.ndarray, is_diagonal: bool, start: int,
-    margin: float, low: float, best: tuple[float, int, int], worst: tuple[float, int, int],
-    similarity: np.ndarray, left: np.ndarray, right: np.ndarray, found: int,
-) -> tuple[int, int]:  # fmt: skip
-    """Append the block's pairs from its row `start` on: cosine >= `low`, after `best` and before `worst`.
+    block: Block, vectors: np.ndarray, start: int, between: Between, buffers: Collected, found: int
+) -> tuple[int, int]:
+    """Append the block's pairs that lie between, from its row `start` on, to the `found` ones in the buffers.
 
     The order is by falling cosine, then by the numbers of the two rows, smaller one first. Returns the row to go on
-    with, before which the buffers `similarity`, `left`, `right` had no room for a whole row, and the pairs in them.
+    with, before which the buffers had no room for a whole row, and the pairs in them.
     """
+    values, first, second, is_diagonal = block
+    low, best, worst, margin = between
+    similarity, left, right = buffers
     least = np.float32(max(low, worst[0]) - margin)
     most = np.float32(best[0] + margin)
     for i in range(start, values.shape[0]):
@@ -98,7 +143,7 @@ def collect(
 
 
 @compiled
-def _precedes(key: tuple[float, int, int], similarity: float, a: int, b: int) -> bool:
+def _precedes(key: Key, similarity: float, a: int, b: int) -> bool:
     """Whether `key` stands before the pair in the order of falling cosine, then rising row numbers."""
     if key[0] != similarity:
         return key[0] > similarity

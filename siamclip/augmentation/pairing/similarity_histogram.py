@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from siamclip.augmentation.pairing import pair_kernels
-from siamclip.augmentation.pairing.pair_kernels import UNCERTAIN
+from siamclip.augmentation.pairing.pair_kernels import UNCERTAIN, Block, Cuts, Tally
 
 BINS = 4000  # of 0.0005: fine enough to cut slices of pairs by; a plot adds neighbours up
 BLOCK = 2048  # rows a side: 16 MiB of float32 products
@@ -25,7 +25,7 @@ THRESHOLDS = tuple(k / 20 for k in range(10, 20))  # 0.50, 0.55 ... 0.95
 
 @dataclass(frozen=True)
 class ThresholdRow:
-    """What one threshold would give, before --max_uses and --max_pairs."""
+    """What one threshold would give, before the limits on pairs and on uses of a photo."""
 
     threshold: float
     pairs: int  # with a cosine in [threshold, ceiling]
@@ -75,43 +75,39 @@ def similarity_histogram(
     `threshold` < `ceiling`. `advance` gets the rows done since its last call.
     """
     thresholds = sorted({threshold, *(t for t in THRESHOLDS if t < ceiling)})
-    cuts = np.array(thresholds)
-    margin = rounding_margin(vectors.shape[1])
-    places = _places(cuts, ceiling, margin)
-    counts = np.zeros(BINS, np.int64)
-    pairs = np.zeros(len(cuts) + 2, np.int64)  # below every threshold, from each to the next, beyond the ceiling
-    reached = np.zeros(len(vectors), np.int64)  # number of thresholds that the row's nearest up to the ceiling reaches
-    nearest = np.full(len(vectors), -np.inf, np.float32)
-    highest_above = np.full(1, -np.inf, np.float32)
+    margin, values = rounding_margin(vectors.shape[1]), np.array(thresholds)
+    cuts = Cuts(values, float(ceiling), _places(values, ceiling, margin), margin)
+    tally = Tally(
+        bins=np.zeros(BINS, np.int64),
+        pairs=np.zeros(len(thresholds) + 2, np.int64),
+        reached=np.zeros(len(vectors), np.int64),
+        nearest=np.full(len(vectors), -np.inf, np.float32),
+        highest_above=np.full(1, -np.inf, np.float32),
+    )
     for rows in groups:
         for part in products(vectors, rows, block):
-            pair_kernels.count(
-                part.values, vectors, part.first, part.second, part.is_diagonal, margin,
-                places, cuts, ceiling, counts, pairs, reached, nearest, highest_above,
-            )  # fmt: skip
+            pair_kernels.count(part, vectors, cuts, tally)
             if part.is_diagonal:
                 advance(len(part.first))
-    in_band = np.cumsum(pairs[1:-1][::-1])[::-1]
+    in_band = np.cumsum(tally.pairs[1:-1][::-1])[::-1]
     table = tuple(
-        ThresholdRow(t, int(in_band[i]), int((reached > i).sum()), t == threshold) for i, t in enumerate(thresholds)
+        ThresholdRow(t, int(in_band[i]), int((tally.reached > i).sum()), t == threshold)
+        for i, t in enumerate(thresholds)
     )
     return SimilarityHistogram(
-        np.linspace(-1, 1, BINS + 1), counts, _or_nan(nearest.max(initial=-np.inf)), _or_nan(highest_above[0]),
-        int(pairs[-1]), threshold, ceiling, table, nearest,
-    )  # fmt: skip
+        edges=np.linspace(-1, 1, BINS + 1),
+        counts=tally.bins,
+        highest_below=_or_nan(tally.nearest.max(initial=-np.inf)),
+        highest_above=_or_nan(tally.highest_above[0]),
+        above=int(tally.pairs[-1]),
+        threshold=threshold,
+        ceiling=ceiling,
+        rows=table,
+        nearest=tally.nearest,
+    )
 
 
-@dataclass(frozen=True)
-class Products:
-    """A block of cosines in float32: rows `first` against rows `second`; of a diagonal block the upper half counts."""
-
-    values: np.ndarray  # (n, m) float32
-    first: np.ndarray  # (n,) int64
-    second: np.ndarray  # (m,) int64
-    is_diagonal: bool
-
-
-def products(vectors: np.ndarray, rows: np.ndarray, block: int) -> Iterator[Products]:
+def products(vectors: np.ndarray, rows: np.ndarray, block: int) -> Iterator[Block]:
     """All pairs of `rows`, each in one block. `values` is overwritten by the next block."""
     if len(rows) < 2:
         return
@@ -129,7 +125,7 @@ def products(vectors: np.ndarray, rows: np.ndarray, block: int) -> Iterator[Prod
             values = left @ right.T
             values += left_off[:, None]
             values += right_off
-            yield Products(values, rows[start : start + block], rows[other : other + block], other == start)
+            yield Block(values, rows[start : start + block], rows[other : other + block], other == start)
 
 
 def rounding_margin(dimension: int) -> float:

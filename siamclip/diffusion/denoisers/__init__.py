@@ -1,4 +1,4 @@
 """Networks that tell the noise in an image, behind one contract: of pixels, or of Stable Diffusion's latents.
 
-`open.py` opens one by name.
+`factory.py` opens one by name.
 """

@@ -38,7 +38,7 @@ def open_denoiser(name: str, device: torch.device, precision: Precision = "fp32"
 
         return LatentDenoiser(folder, name, device, precision, prompt)
     if prompt:
-        raise UserError(f"--prompt: {name} is a model of pixels and is told nothing; leave it out")
+        raise UserError("prompt", f"{name} is a model of pixels and is told nothing", "leave it out")
     from siamclip.diffusion.denoisers.pixel import open_pixel_denoiser
 
     unet, scheduler = _pixel_parts(folder, name)
@@ -50,21 +50,23 @@ def find_model(name: str) -> Path:
     if name in SHIPPED:
         if not SHIPPED[name].is_dir():
             raise UserError(
-                f"--diffusion {name}: {SHIPPED[name]} is missing; get the project's files again, or give a folder "
-                "that augment.py train-ddpm wrote"
+                "diffusion",
+                f"{SHIPPED[name]} is missing",
+                "get the project's files again, or give a folder that augment.py train-ddpm wrote",
+                name,
             )
         return SHIPPED[name]
     path = Path(name)
     if path.is_dir():
         return path
     if path.exists():
-        raise UserError(f"--diffusion {name}: is a file; {_WHAT_IT_HOLDS}")
+        raise UserError("diffusion", "is a file", _WHAT_IT_HOLDS, name)
     if _HUB_NAME.fullmatch(name):
         from siamclip.diffusion.denoisers.hub import fetch
 
         return fetch(name)
     hint = suggestion(name, SHIPPED, f"give {', '.join(SHIPPED)}, a folder, or owner/name on the hub")
-    raise UserError(f"--diffusion {name}: no such model, and no such folder; {hint}")
+    raise UserError("diffusion", "no such model, and no such folder", hint, name)
 
 
 def _kind(folder: Path, name: str) -> str:
@@ -77,8 +79,10 @@ def _kind(folder: Path, name: str) -> str:
         if pipeline in _LATENTS:
             return "latents"
         raise UserError(
-            f"--diffusion {name}: is a {pipeline}, which works in another way; choose a DDPMPipeline, or a "
-            "StableDiffusionPipeline of version 1.x or 2.x"
+            "diffusion",
+            f"is a {pipeline}, which works in another way",
+            "choose a DDPMPipeline, or a StableDiffusionPipeline of version 1.x or 2.x",
+            name,
         )
     unet = folder / "unet" / "config.json"
     is_latent = unet.is_file() and read_config(unet, name).get("_class_name") == "UNet2DConditionModel"
@@ -92,9 +96,9 @@ def _pixel_parts(folder: Path, name: str) -> tuple[Path, Path]:
             continue
         network = read_config(unet / "config.json", name).get("_class_name")
         if network != "UNet2DModel":
-            raise UserError(f"--diffusion {name}: {unet / 'config.json'} is of {network}; {_WHAT_IT_HOLDS}")
+            raise UserError("diffusion", f"{unet / 'config.json'} is of {network}", _WHAT_IT_HOLDS, name)
         for scheduler in (folder / "scheduler", folder, folder.absolute().parent / "scheduler"):
             if (scheduler / "scheduler_config.json").is_file():
                 return unet, scheduler
-        raise UserError(f"--diffusion {name}: has a network but no scheduler_config.json; {_WHAT_IT_HOLDS}")
-    raise UserError(f"--diffusion {name}: {folder} is no diffusion model; {_WHAT_IT_HOLDS}")
+        raise UserError("diffusion", "has a network but no scheduler_config.json", _WHAT_IT_HOLDS, name)
+    raise UserError("diffusion", f"{folder} is no diffusion model", _WHAT_IT_HOLDS, name)

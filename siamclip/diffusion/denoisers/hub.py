@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from siamclip.errors import UserError
+from siamclip.errors import UserError, reason_of
 from siamclip.models.weights import no_answer
 
 # A repository often holds the same weights several times: in half precision, for other libraries, in older formats.
@@ -32,13 +32,13 @@ def fetch(name: str) -> Path:
         if _is_whole(Path(cached)):
             return Path(cached)
     except HFValidationError:
-        raise UserError(f"--diffusion {name}: no such folder, nor a name that the hub could have") from None
+        raise UserError("diffusion", "no such folder, nor a name that the hub could have", value=name) from None
     except LocalEntryNotFoundError:
         pass
     reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else no_answer(constants.ENDPOINT)
     if reason:
         raise UserError(
-            f"--diffusion {name}: no such folder, and the hub cannot be asked ({reason}); give a folder that holds it"
+            "diffusion", f"no such folder, and the hub cannot be asked ({reason})", "give a folder that holds it", name
         )
     try:
         for weights in _FORMATS:
@@ -46,9 +46,13 @@ def fetch(name: str) -> Path:
             if _is_whole(Path(folder)):
                 return Path(folder)
     except Exception as error:  # no such repository, no permission, network, disk: each layer has its own types
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"--diffusion {name}: no such folder, and not to be had from the hub ({reason})") from error
-    raise UserError(f"--diffusion {name}: its repository holds no weights of a DDPMPipeline or StableDiffusionPipeline")
+        reason = reason_of(error)
+        raise UserError(
+            "diffusion", f"no such folder, and not to be had from the hub ({reason})", value=name
+        ) from error
+    raise UserError(
+        "diffusion", "its repository holds no weights of a DDPMPipeline or StableDiffusionPipeline", value=name
+    )
 
 
 def _is_whole(folder: Path) -> bool:

@@ -24,11 +24,11 @@ from siamclip.diffusion.denoisers.network import (
 from siamclip.diffusion.denoisers.pixel import from_unit_range, to_unit_range
 from siamclip.diffusion.noise_schedule import noise_schedule_of, read_config
 from siamclip.diffusion.sampler_schedule import SamplerSchedule
-from siamclip.errors import UserError
+from siamclip.errors import UserError, reason_of
 
 
 class LatentDenoiser:
-    """A `Denoiser` (contracts.py) whose x_0 are latents: the mean of the autoencoder's posterior, scaled.
+    """A `Denoiser` (contract.py) whose x_0 are latents: the mean of the autoencoder's posterior, scaled.
 
     Photos come back only as well as the autoencoder draws them; that is computed in fp32 whatever the precision.
     """
@@ -39,7 +39,7 @@ class LatentDenoiser:
         """`folder` is that of a StableDiffusionPipeline. Raises UserError for what does not fit."""
         if importlib.util.find_spec("transformers") is None:
             raise UserError(
-                f"--diffusion {name}: Stable Diffusion needs transformers for its prompt; pip install transformers"
+                "diffusion", "Stable Diffusion needs transformers for its prompt", "pip install transformers", name
             )
         from diffusers import AutoencoderKL, UNet2DConditionModel
 
@@ -56,8 +56,11 @@ class LatentDenoiser:
         text_encoder, self._prompt = _read_prompt(folder, name, prompt)
         if self._prompt.shape[-1] != unet.get("cross_attention_dim", 1280):
             raise UserError(
-                f"--diffusion {name}: its network takes prompts of {unet.get('cross_attention_dim', 1280)} numbers a "
-                f"word, and its text encoder gives {self._prompt.shape[-1]}; these do not belong together"
+                "diffusion",
+                f"its network takes prompts of {unet.get('cross_attention_dim', 1280)} numbers a word, and its text "
+                f"encoder gives {self._prompt.shape[-1]}",
+                "these do not belong together",
+                name,
             )
         self._vae = load_part(AutoencoderKL, folder / "vae", name, device)
         self._network = load_part(UNet2DConditionModel, folder / "unet", name, device)
@@ -100,14 +103,18 @@ def _check_unet(unet: dict[str, Any], vae: dict[str, Any], name: str) -> None:
     latents = vae.get("latent_channels", 4)
     if channels != (latents, latents):
         raise UserError(
-            f"--diffusion {name}: its network takes {channels[0]} channels and gives {channels[1]}, and its latents "
-            f"have {latents}; models of inpainting, depth or upscaling do not fit: choose one of text to image"
+            "diffusion",
+            f"its network takes {channels[0]} channels and gives {channels[1]}, and its latents have {latents}",
+            "models of inpainting, depth or upscaling do not fit: choose one of text to image",
+            name,
         )
     for key in ("class_embed_type", "num_class_embeds", "addition_embed_type", "encoder_hid_dim_type"):
         if unet.get(key) is not None:
             raise UserError(
-                f"--diffusion {name}: its network is told more than a prompt ({key} {unet[key]}); choose a Stable "
-                "Diffusion 1.x or 2.x"
+                "diffusion",
+                f"its network is told more than a prompt ({key} {unet[key]})",
+                "choose a Stable Diffusion 1.x or 2.x",
+                name,
             )
 
 
@@ -120,13 +127,13 @@ def _read_prompt(folder: Path, name: str, prompt: str) -> tuple[torch.nn.Module,
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     except Exception as error:  # as in load_part
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"--diffusion {name}: its tokenizer cannot be loaded ({reason})") from error
+        reason = reason_of(error)
+        raise UserError("diffusion", f"its tokenizer cannot be loaded ({reason})", value=name) from error
     encoder = load_part(CLIPTextModel, folder / "text_encoder", name, torch.device("cpu"))
     longest = tokenizer.model_max_length
     length = len(tokenizer(prompt).input_ids)
     if length > longest:
-        raise UserError(f"--prompt: is {length} tokens long, and {name} reads {longest}; shorten it")
+        raise UserError("prompt", f"is {length} tokens long, and {name} reads {longest}", "shorten it")
     tokens = tokenizer(prompt, padding="max_length", max_length=longest, return_tensors="pt")
     mask = tokens.attention_mask if getattr(encoder.config, "use_attention_mask", False) else None
     with torch.inference_mode():

@@ -12,7 +12,7 @@ import torch
 import xxhash
 
 from siamclip.device import device_precision
-from siamclip.errors import UserError
+from siamclip.errors import UserError, reason_of
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -27,12 +27,15 @@ def load_part(cls: Any, folder: Path, name: str, device: torch.device) -> Any:
             folder, torch_dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
     except Exception as error:  # each library and each format of weights has its own errors
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"--diffusion {name}: {folder} cannot be loaded ({reason}); copy the model again") from error
+        reason = reason_of(error)
+        raise UserError("diffusion", f"{folder} cannot be loaded ({reason})", "copy the model again", name) from error
     if notes["missing_keys"]:  # the library would draw these at random, and say so on stderr
         raise UserError(
-            f"--diffusion {name}: {folder} cannot be loaded ({len(notes['missing_keys'])} weights are not there, such "
-            f"as {min(notes['missing_keys'])!r}); copy the model again"
+            "diffusion",
+            f"{folder} cannot be loaded ({len(notes['missing_keys'])} weights are not there, such as "
+            f"{min(notes['missing_keys'])!r})",
+            "copy the model again",
+            name,
         )
     return network.eval().requires_grad_(False).to(device)
 
@@ -59,7 +62,7 @@ def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
 def check_precision(precision: Precision, device: torch.device) -> None:
     """Raises UserError for fp16 on a CPU."""
     if precision == "fp16" and device.type == "cpu":
-        raise UserError("--denoiser_precision fp16: CPUs compute fp16 slower than fp32; use bf16 or fp32")
+        raise UserError("denoiser_precision", "CPUs compute fp16 slower than fp32", "use bf16 or fp32", "fp16")
 
 
 def fingerprint_of(networks: Iterable[torch.nn.Module], configs: Iterable[Mapping[str, Any]], *more: bytes) -> str:
@@ -80,5 +83,5 @@ def square_side(config: Mapping[str, Any], name: str) -> int:
     size = config.get("sample_size")
     sides = size if isinstance(size, list | tuple) else (size, size)
     if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides) or sides[0] != sides[1]:
-        raise UserError(f"--diffusion {name}: its sample_size is {size!r}, not the side of a square; choose another")
+        raise UserError("diffusion", f"its sample_size is {size!r}, not the side of a square", "choose another", name)
     return sides[0]

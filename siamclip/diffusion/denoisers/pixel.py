@@ -28,7 +28,7 @@ CHANNELS = 3
 
 
 class PixelDenoiser:
-    """A `Denoiser` (contracts.py) whose x_0 is the photo itself, in [-1, 1]."""
+    """A `Denoiser` (contract.py) whose x_0 is the photo itself, in [-1, 1]."""
 
     def __init__(
         self, network: UNet2DModel, noise: NoiseSchedule, name: str, device: torch.device, precision: Precision = "fp32"
@@ -80,20 +80,20 @@ def check_unet(config: Mapping[str, Any], name: str) -> None:
     channels = config.get("in_channels", CHANNELS), config.get("out_channels", CHANNELS)
     if channels == (CHANNELS, 2 * CHANNELS):
         raise UserError(
-            f"--diffusion {name}: its network gives 6 channels, the variance too (learned); choose a model of 3"
+            "diffusion", "its network gives 6 channels, the variance too (learned)", "choose a model of 3", name
         )
     if channels != (CHANNELS, CHANNELS):
         raise UserError(
-            f"--diffusion {name}: its network takes {channels[0]} channels and gives {channels[1]}; photos have 3"
+            "diffusion", f"its network takes {channels[0]} channels and gives {channels[1]}", "photos have 3", name
         )
     if config.get("num_class_embeds") is not None or config.get("class_embed_type") is not None:
         raise UserError(
-            f"--diffusion {name}: its network is told a class for each image, and photos have none; choose another"
+            "diffusion", "its network is told a class for each image, and photos have none", "choose another", name
         )
     side, halvings = square_side(config, name), len(config.get("down_block_types", (0,) * 4)) - 1
     if side % 2**halvings:
         raise UserError(
-            f"--diffusion {name}: its sample_size {side} cannot be halved {halvings} times, as its network does"
+            "diffusion", f"its sample_size {side} cannot be halved {halvings} times, as its network does", value=name
         )
 
 

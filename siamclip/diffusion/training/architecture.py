@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from siamclip.diffusion.denoisers.factory import find_model
 from siamclip.diffusion.denoisers.network import load_part
 from siamclip.diffusion.denoisers.pixel import check_unet
 from siamclip.diffusion.noise_schedule import read_config
-from siamclip.errors import UserError
+from siamclip.errors import UserError, settings_called
 
 
 def make_unet(architecture: Mapping[str, Any], image_size: int | None) -> UNet2DModel:
@@ -31,8 +30,9 @@ def make_unet(architecture: Mapping[str, Any], image_size: int | None) -> UNet2D
     if size % smallest:
         near = max(smallest, round(size / smallest) * smallest)
         raise UserError(
-            f"--image_size {size}: the network halves it {levels - 1} times, so it must be a multiple of {smallest}, "
-            f"such as {near}"
+            "image_size",
+            f"the network halves it {levels - 1} times, so it must be a multiple of {smallest}, such as {near}",
+            value=size,
         )
     down = tuple("AttnDownBlock2D" if level in attention_at else "DownBlock2D" for level in range(levels))
     up = tuple("AttnUpBlock2D" if level in attention_at else "UpBlock2D" for level in reversed(range(levels)))
@@ -56,11 +56,11 @@ def make_scheduler(train_timesteps: int, noise_schedule: str) -> DDPMScheduler:
 
 
 def load_network(source: str, image_size: int | None) -> tuple[UNet2DModel, DDPMScheduler]:
-    """The network, in fp32, and the noise schedule of a model of pixels, named as in `fuse --diffusion`.
+    """The network, in fp32, and the noise schedule of a model of pixels, named as for `open_denoiser`.
 
     Raises UserError if it does not fit.
     """
-    with _naming_the_flag():
+    with settings_called(diffusion="init_from"):
         folder = find_model(source)
         unet_folder, scheduler_folder = (
             folder / part if (folder / part).is_dir() else folder for part in ("unet", "scheduler")
@@ -70,20 +70,11 @@ def load_network(source: str, image_size: int | None) -> tuple[UNet2DModel, DDPM
         unet = load_part(UNet2DModel, unet_folder, source, torch.device("cpu"))
     predicted = noise.get("prediction_type", "epsilon")
     if predicted != "epsilon":
-        raise UserError(f"--init_from {source}: predicts {predicted}, not the noise (epsilon); choose another model")
+        raise UserError("init_from", f"predicts {predicted}, not the noise (epsilon)", "choose another model", source)
     size = unet.config["sample_size"]
     if image_size not in (None, size):
-        raise UserError(f"--image_size {image_size}: the model of --init_from makes {size} x {size}; leave it out")
+        raise UserError("image_size", f"the model of `init_from` makes {size} x {size}", "leave it out", image_size)
     return unet.requires_grad_(True), DDPMScheduler.from_config(noise)
-
-
-@contextmanager
-def _naming_the_flag() -> Iterator[None]:
-    """Errors about a model name the flag that it was given by."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(str(error).replace("--diffusion", "--init_from")) from error
 
 
 def check_compiler(device: torch.device) -> None:
@@ -93,7 +84,7 @@ def check_compiler(device: torch.device) -> None:
     except Exception as error:  # inductor wraps whatever its compiler raises
         reason = " ".join(str(error).split("\n\n")[0].split())[:200] or type(error).__name__
         raise UserError(
-            f"--compile: cannot compile here ({reason}); install a C++ compiler such as g++, or leave the flag out"
+            "compile", f"cannot compile here ({reason})", "install a C++ compiler such as g++, or leave the flag out"
         ) from error
 
 

@@ -41,16 +41,16 @@ def _bytes(file: Path) -> int:
 def find_photos(root: Path, out: Path) -> PhotoFiles:
     """All photos below `root`. Raises UserError if there is none, or if `out` lies inside it or around it."""
     if not root.is_dir():
-        raise UserError(f"--data {root}: is no folder; give the folder of your photos")
+        raise UserError("data", "is no folder", "give the folder of your photos", root)
     inner, outer = out.resolve(), root.resolve()
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise UserError(f"--out {out}: must not be inside --data {root}, nor around it; choose another folder")
+        raise UserError("out", f"must not be inside `data` {root}, nor around it", "choose another folder", out)
     try:
         files = photos_below(root)
     except OSError as error:
-        raise UserError(f"--data {root}: cannot be listed ({error})") from None
+        raise UserError("data", f"cannot be listed ({error})", value=root) from None
     if not files:
-        raise UserError(f"--data {root}: holds no photo; check the path")
+        raise UserError("data", "holds no photo", "check the path", root)
     return PhotoFiles(root, files)
 
 

@@ -1,9 +1,9 @@
-"""What a training of a diffusion model is told; augment.py fills it from its own settings, where the defaults are."""
+"""What a training of a diffusion model is told."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 # What may differ between a training and its continuation: nothing that the weights depend on but for rounding, and the
@@ -18,9 +18,9 @@ MAY_CHANGE = frozenset(
 
 @dataclass(frozen=True)
 class DdpmSettings:
-    """The comments are in config_augment.AugmentTrainDdpmConfig, where each setting has the same name."""
+    """augment.py explains each setting, under the same name, and has the defaults."""
 
-    architecture: Mapping[str, Any]  # a preset: see network.make_unet
+    architecture: Mapping[str, Any]  # see architecture.make_unet
     init_from: str | None
     image_size: int | None
     geometry: Literal["squash", "pad", "crop"]
@@ -42,3 +42,9 @@ class DdpmSettings:
     save_every_minutes: float
     half: bool
     seed: int
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], architecture: Mapping[str, Any]) -> DdpmSettings:
+        """Of settings by name, among which may be others."""
+        names = [field.name for field in fields(cls) if field.name != "architecture"]
+        return cls(architecture=architecture, **{name: values[name] for name in names})

@@ -16,6 +16,7 @@ from diffusers.training_utils import EMAModel
 from rich.console import Console
 from rich.text import Text
 
+from siamclip.cli.console import with_flags
 from siamclip.cli.progress_bars import Bars
 from siamclip.data.image.preprocess import Preprocessing
 from siamclip.data.loader import PhotoLoader
@@ -110,7 +111,9 @@ class DdpmTraining:
             finally:
                 self._close_board()
             self._save()
-        self.say(f"{self.out}: a diffusers DDPMPipeline; to fuse photos with it: --diffusion {self.out}")
+        self.say(
+            f"{self.out}: a diffusers DDPMPipeline; to fuse photos with it: {with_flags('`diffusion`')} {self.out}"
+        )
 
     def _train(self, loader: PhotoLoader, bars: Bars, interruption: Interruption) -> None:
         settings, state = self.settings, self.state
@@ -187,8 +190,10 @@ class DdpmTraining:
 
     def _diverged(self, what: str) -> UserError:
         return UserError(
-            f"--learning_rate {self.settings.learning_rate:g}: {what} at step {self.state.step + 1}; lower it, or set "
-            f"--precision fp32; {self.out} holds what was saved last"
+            "learning_rate",
+            f"{what} at step {self.state.step + 1}",
+            f"lower it, or set `precision` fp32; {self.out} holds what was saved last",
+            f"{self.settings.learning_rate:g}",
         )
 
     # -- what it says and keeps -------------------------------------------------------------------------------
@@ -216,8 +221,10 @@ class DdpmTraining:
         if len(failures) == len(self.photos.files):
             index, reason = min(failures)
             raise UserError(
-                f"--data {self.photos.root}: no photo can be read, such as {self.photos.files[index]} ({reason}); "
-                "check the folder"
+                "data",
+                f"no photo can be read, such as {self.photos.files[index]} ({reason})",
+                "check the folder",
+                self.photos.root,
             )
         new = [(str(self.photos.files[index]), reason) for index, reason in failures[self._unreadable :]]
         told, self._unreadable = self._unreadable, len(failures)

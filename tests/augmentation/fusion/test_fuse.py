@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import weakref
@@ -21,11 +22,12 @@ from PIL import Image
 from siamclip.augmentation.contracts import FusionPair, MadeImage
 from siamclip.augmentation.fusion import noise_maps
 from siamclip.augmentation.fusion.blend import blend
-from siamclip.augmentation.fusion.fuse import FusionSummary, SamplerSettings, fuse_pairs, load_modes
+from siamclip.augmentation.fusion.fuse import FusionSummary, fuse_pairs, load_modes
 from siamclip.augmentation.fusion.noise_cache import NoiseCache, seed_of
 from siamclip.augmentation.fusion.noise_maps import KEPT_BATCHES, Inverted
+from siamclip.augmentation.fusion.sampling import DiffusionSampler, FusionSettings
 from siamclip.augmentation.method_table import MODES
-from siamclip.augmentation.squares import LONGEST, stretched
+from siamclip.augmentation.squares import LONGEST_STRETCH, stretched
 from siamclip.diffusion.denoisers.factory import open_denoiser
 from siamclip.diffusion.noise_space import generate, invert, steps_of_slots
 from siamclip.errors import ImageError, UserError
@@ -90,15 +92,9 @@ def fuse(denoiser: Any, photos: Photos, pairs: Sequence[FusionPair], **changes: 
             assert row.path not in images
             images[row.path] = row, pixels
 
-    arguments: dict[str, Any] = {
-        "read": photos.read,
-        "hashes": photos.hashes,
-        "sampler": SamplerSettings(steps=STEPS, geometry="crop"),
-        "batch_size": 4,
-        "device": CPU,
-    }
-    modes = changes.pop("modes", ALL_MODES)
-    summary = fuse_pairs(pairs, modes, denoiser, sink, **{**arguments, **changes})
+    settings = changes.pop("settings", FusionSettings(steps=STEPS, geometry="crop"))
+    sampler = DiffusionSampler(denoiser, settings, changes.pop("batch_size", 4), CPU, changes.pop("cache", None))
+    summary = fuse_pairs(pairs, changes.pop("modes", ALL_MODES), photos, sampler, sink, **changes)
     assert summary.made == len(images)
     return images, summary
 
@@ -116,8 +112,8 @@ def same(one: Images, other: Images) -> bool:
 def test_the_images_are_those_of_a_naive_loop(denoiser: Any, batch_size: int, keep_variance: bool) -> None:
     photos = Photos(5)
     pairs = photos.pairs((0, 2), (1, 3), (0, 4), (2, 4), (0, 1))
-    sampler = SamplerSettings(STEPS, skip=1, eta=0.8, seed=7, ratio=0.3, keep_variance=keep_variance, geometry="pad")
-    made, _ = fuse(denoiser, photos, pairs, sampler=sampler, batch_size=batch_size)
+    fusion = FusionSettings(STEPS, skip=1, eta=0.8, seed=7, ratio=0.3, keep_variance=keep_variance, geometry="pad")
+    made, _ = fuse(denoiser, photos, pairs, settings=fusion, batch_size=batch_size)
     assert len(made) == len(pairs) * len(MODES)
     schedule = denoiser.schedule(STEPS, 0.8)
     level = steps_of_slots(STEPS, 1) / STEPS
@@ -146,7 +142,7 @@ def test_the_images_are_those_of_a_naive_loop(denoiser: Any, batch_size: int, ke
 def test_soft_labels_and_ratios(denoiser: Any) -> None:
     photos = Photos(4)
     made, _ = fuse(
-        denoiser, photos, photos.pairs((0, 1), (0, 2)), sampler=SamplerSettings(STEPS, ratio=0.25, geometry="crop")
+        denoiser, photos, photos.pairs((0, 1), (0, 2)), settings=FusionSettings(STEPS, ratio=0.25, geometry="crop")
     )
     rows = {(row.second, row.method): row for row, _ in made.values()}
     across, within = photos.paths[1], photos.paths[2]
@@ -162,8 +158,8 @@ def test_no_identity_stands_in_a_soft_label_with_nothing(denoiser: Any) -> None:
     photos = Photos(2)
     for ratio, expected in ((1.0, {"id0": 1.0}), (0.0, {"id1": 1.0})):
         linear = load_modes([MODES["linear"]], {})
-        sampler = SamplerSettings(STEPS, ratio=ratio, geometry="crop")
-        made, _ = fuse(denoiser, photos, photos.pairs((0, 1)), modes=linear, sampler=sampler)
+        fusion = FusionSettings(STEPS, ratio=ratio, geometry="crop")
+        made, _ = fuse(denoiser, photos, photos.pairs((0, 1)), modes=linear, settings=fusion)
         ((row, _),) = made.values()
         assert row.soft_label == expected
 
@@ -173,10 +169,10 @@ def test_no_identity_stands_in_a_soft_label_with_nothing(denoiser: Any) -> None:
 def test_a_stretched_square_has_the_shape_of_the_photo(width: int, height: int, side: int) -> None:
     image = stretched(np.zeros((side, side, 3), np.uint8), (width, height))
     assert min(image.shape[:2]) == side
-    assert max(image.shape[:2]) <= LONGEST * side
+    assert max(image.shape[:2]) <= LONGEST_STRETCH * side
     shape = image.shape[1] / image.shape[0]
     assert max(shape, 1 / shape) == pytest.approx(
-        min(LONGEST, max(width / height, height / width)), abs=0.5 / side + 1e-9
+        min(LONGEST_STRETCH, max(width / height, height / width)), abs=0.5 / side + 1e-9
     )
     assert (shape >= 1) == (width >= height) or max(shape, 1 / shape) == 1
 
@@ -184,7 +180,7 @@ def test_a_stretched_square_has_the_shape_of_the_photo(width: int, height: int, 
 def test_only_squashed_photos_are_stretched_back(denoiser: Any) -> None:
     photos = Photos(2, identities=1)
     for geometry, shape in (("squash", (SIDE, 2 * SIDE, 3)), ("pad", (SIDE, SIDE, 3)), ("crop", (SIDE, SIDE, 3))):
-        made, _ = fuse(denoiser, photos, photos.pairs((0, 1)), sampler=SamplerSettings(STEPS, geometry=geometry))
+        made, _ = fuse(denoiser, photos, photos.pairs((0, 1)), settings=FusionSettings(STEPS, geometry=geometry))
         assert {pixels.shape for _, pixels in made.values()} == {shape}
     square = photos.squares[photos.paths[0]]
     expected = np.array(Image.fromarray(square).resize((2 * SIDE, SIDE), Image.Resampling.BICUBIC))
@@ -231,16 +227,16 @@ def test_the_cache_changes_nothing_but_the_work(denoiser: Any, tmp_path: Path) -
 
 def test_other_settings_find_no_noise_maps_in_the_cache(denoiser: Any, tmp_path: Path) -> None:
     photos, cache = Photos(2), NoiseCache(tmp_path, 10**9)
-    for sampler in (
-        SamplerSettings(STEPS),
-        SamplerSettings(STEPS + 1),
-        SamplerSettings(STEPS, skip=1),
-        SamplerSettings(STEPS, eta=0.5),
-        SamplerSettings(STEPS, seed=1),
-        SamplerSettings(STEPS, geometry="pad"),
+    for fusion in (
+        FusionSettings(STEPS),
+        FusionSettings(STEPS + 1),
+        FusionSettings(STEPS, skip=1),
+        FusionSettings(STEPS, eta=0.5),
+        FusionSettings(STEPS, seed=1),
+        FusionSettings(STEPS, geometry="pad"),
     ):
-        _, summary = fuse(denoiser, photos, photos.pairs((0, 1)), sampler=sampler, cache=cache)
-        assert summary.inverted == 2, sampler
+        _, summary = fuse(denoiser, photos, photos.pairs((0, 1)), settings=fusion, cache=cache)
+        assert summary.inverted == 2, fusion
 
 
 # -- however a run goes -----------------------------------------------------------------------------------------------
@@ -262,9 +258,12 @@ def test_what_is_left_of_an_interrupted_run_comes_out_the_same(
 
 def test_names_are_those_given_and_what_is_done_is_not_read(denoiser: Any) -> None:
     photos = Photos(4)
-    pairs = photos.pairs((0, 2), (1, 3))
+    pairs = [
+        dataclasses.replace(pair, output_name=name)
+        for pair, name in zip(photos.pairs((0, 2), (1, 3)), ("classes/a/x", "classes/b/y"), strict=True)
+    ]
     done = {f"classes/a/x.{mode.name}.png" for mode in ALL_MODES} | {"classes/b/y.linear.png"}
-    made, _ = fuse(denoiser, photos, pairs, names=["classes/a/x", "classes/b/y"], done=done)
+    made, _ = fuse(denoiser, photos, pairs, done=done)
     assert set(made) == {f"classes/b/y.{mode}.png" for mode in MODES if mode != "linear"}
     assert set(photos.reads) == {photos.paths[1], photos.paths[3]}
 
@@ -320,13 +319,9 @@ def test_memory_is_that_of_some_batches(denoiser: Any, monkeypatch: pytest.Monke
         fuse_pairs(
             photos.pairs(*near),
             load_modes([MODES["linear"]], {}),
-            denoiser,
+            photos,
+            DiffusionSampler(denoiser, FusionSettings(1, geometry="crop"), 2, CPU),
             lambda rows, most=most: most.append(len(alive)),
-            read=photos.read,
-            hashes=photos.hashes,
-            sampler=SamplerSettings(1, geometry="crop"),
-            batch_size=2,
-            device=CPU,
         )
         assert len(most) == math.ceil(len(near) / 2)
         held.append(max(most))
@@ -355,22 +350,18 @@ def test_a_nan_from_the_network_names_the_model(denoiser: Any) -> None:
     photos = Photos(4)
     images: list[MadeImage] = []
     pairs = photos.pairs((0, 2), (1, 3), (0, 1))
-    with pytest.raises(UserError, match=r"--diffusion .*model.*not finite.*4 images were made before"):
+    with pytest.raises(UserError, match=r"^diffusion .*model.*not finite.*4 images were made before"):
         fuse_pairs(
             pairs,
             ALL_MODES,
-            TurnsToNan(denoiser, STEPS * 2 + 3),  # one batch inverted, one generated
+            photos,
+            # one batch inverted, one generated
+            DiffusionSampler(TurnsToNan(denoiser, STEPS * 2 + 3), FusionSettings(STEPS), 4, CPU),
             lambda rows: images.extend(row for row, _ in rows),
-            read=photos.read,
-            hashes=photos.hashes,
-            sampler=SamplerSettings(STEPS),
-            batch_size=4,
-            device=CPU,
         )
     assert len(images) == 4
 
 
-def test_skipping_all_steps_is_refused(denoiser: Any) -> None:
-    photos = Photos(2)
-    with pytest.raises(UserError, match="--skip 5: must be below --steps 5"):
-        fuse(denoiser, photos, photos.pairs((0, 1)), sampler=SamplerSettings(5, skip=5))
+def test_skipping_all_steps_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^skip 5: must be below steps 5; with it no step is left"):
+        FusionSettings(5, skip=5)

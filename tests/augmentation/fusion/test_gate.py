@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamclip.augmentation.fusion.gate import Gate, sharpness_ratio
+from siamclip.augmentation.fusion.gate import Gate, GateSettings, sharpness_ratio
 
 SIDE = 16
 
@@ -36,8 +36,10 @@ def coloured(red: int, green: int, blue: int, contrast: int = 0) -> np.ndarray:
 RED, GREEN, BOTH = coloured(120, 20, 20, 20), coloured(20, 120, 20, 20), coloured(70, 70, 20, 20)
 
 
-def judged(image: np.ndarray, first: np.ndarray, second: np.ndarray, similarity: float = 0.7, sharpness: float = 0.25):
-    return Gate(ByColour(), similarity, sharpness).judge(image[None], first[None], second[None])[0]
+def verdict_of(
+    image: np.ndarray, first: np.ndarray, second: np.ndarray, similarity: float = 0.7, sharpness: float = 0.25
+):
+    return Gate(ByColour(), GateSettings(similarity, sharpness)).verdicts(image[None], first[None], second[None])[0]
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -46,7 +48,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_scores_are_the_cosines_and_the_ratio_of_sharpness() -> None:
-    verdict = judged(BOTH, RED, GREEN)
+    verdict = verdict_of(BOTH, RED, GREEN)
     assert verdict.reason == verdict.text == ""
     assert verdict.scores == pytest.approx(
         {"similarity_first": cosine(BOTH, RED), "similarity_second": cosine(BOTH, GREEN), "sharpness": 1.0}, abs=1e-6
@@ -64,21 +66,21 @@ def test_scores_are_the_cosines_and_the_ratio_of_sharpness() -> None:
     ],
 )
 def test_reasons(image: np.ndarray, reason: str, text: str) -> None:
-    verdict = judged(image, RED, GREEN)
+    verdict = verdict_of(image, RED, GREEN)
     assert verdict.reason == reason
     assert verdict.text.endswith(text)
 
 
 def test_bounds_themselves_pass() -> None:
-    scores = judged(BOTH, RED, GREEN)
+    scores = verdict_of(BOTH, RED, GREEN)
     similarity = min(scores.similarity_first, scores.similarity_second)
-    assert judged(BOTH, RED, GREEN, similarity, scores.sharpness).reason == ""
-    assert judged(BOTH, RED, GREEN, np.nextafter(similarity, 1), 0).reason.startswith("far_from")
-    assert judged(BOTH, RED, GREEN, -1, np.nextafter(scores.sharpness, 2)).reason == "blurred"
+    assert verdict_of(BOTH, RED, GREEN, similarity, scores.sharpness).reason == ""
+    assert verdict_of(BOTH, RED, GREEN, np.nextafter(similarity, 1), 0).reason.startswith("far_from")
+    assert verdict_of(BOTH, RED, GREEN, -1, np.nextafter(scores.sharpness, 2)).reason == "blurred"
 
 
 def test_an_image_equal_to_its_photos_passes_every_gate_up_to_1() -> None:
-    verdict = judged(RED, RED, RED, 1.0, 1.0)
+    verdict = verdict_of(RED, RED, RED, 1.0, 1.0)
     assert (verdict.reason, verdict.similarity_first, verdict.sharpness) == ("", 1.0, 1.0)
 
 
@@ -91,17 +93,17 @@ def test_what_is_not_finite_never_passes(value: float) -> None:
             return vectors
 
     batch = np.stack([RED, RED])
-    verdicts = Gate(Broken(), -1.0, 0.0).judge(batch, batch, batch)
+    verdicts = Gate(Broken(), GateSettings(-1.0, 0.0)).verdicts(batch, batch, batch)
     assert [verdict.reason for verdict in verdicts] == ["not_finite", ""]
 
 
 def test_each_photo_is_embedded_once_and_each_batch_in_one_call() -> None:
     embedder = ByColour()
-    gate = Gate(embedder, 0.5, 0.0)
+    gate = Gate(embedder, GateSettings(0.5, 0.0))
     images, first, second = np.stack([BOTH] * 3), np.stack([RED] * 3), np.stack([GREEN, GREEN, BOTH])
-    expected = gate.judge(images, first, second)
+    expected = gate.verdicts(images, first, second)
     assert embedder.calls == [3 + 3]
-    assert gate.judge(images, second, first)[0].scores["similarity_second"] == expected[0].similarity_first
+    assert gate.verdicts(images, second, first)[0].scores["similarity_second"] == expected[0].similarity_first
     assert embedder.calls == [6, 3]  # the photos are known, the images never are
 
 
@@ -110,10 +112,10 @@ def test_photos_are_forgotten_but_never_confused(remembered: int) -> None:
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 256, (6, SIDE, SIDE, 3), np.uint8)
     embedder = ByColour()
-    gate = Gate(embedder, -1.0, 0.0, remembered=remembered)
+    gate = Gate(embedder, GateSettings(-1.0, 0.0), remembered=remembered)
     for i in (0, 1, 0, 2, 3, 0):
         first, second = photos[[i, i + 1]], photos[[i + 2, i]]
-        verdicts = gate.judge(photos[4:], first, second)
+        verdicts = gate.verdicts(photos[4:], first, second)
         for verdict, image, one, other in zip(verdicts, photos[4:], first, second, strict=True):
             assert verdict.similarity_first == pytest.approx(cosine(image, one), abs=1e-6)
             assert verdict.similarity_second == pytest.approx(cosine(image, other), abs=1e-6)
@@ -122,7 +124,7 @@ def test_photos_are_forgotten_but_never_confused(remembered: int) -> None:
 
 def test_arrays_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        Gate(ByColour(), 0, 0).judge(np.stack([RED]), np.stack([RED] * 2), np.stack([RED]))
+        Gate(ByColour(), GateSettings(0, 0)).verdicts(np.stack([RED]), np.stack([RED] * 2), np.stack([RED]))
 
 
 # -- sharpness ------------------------------------------------------------------------------------------------------
@@ -171,6 +173,6 @@ def test_a_real_embedder_keeps_a_photo_and_rejects_noise() -> None:
     photo = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 255 - ramp), axis=-1).astype(np.uint8)
     noise = np.random.default_rng(0).integers(0, 256, photo.shape, np.uint8)
     batch = np.stack([photo] * 2)
-    verdicts = Gate(embedder, 0.7, 0.25).judge(np.stack([photo, noise]), batch, batch)
+    verdicts = Gate(embedder, GateSettings(0.7, 0.25)).verdicts(np.stack([photo, noise]), batch, batch)
     assert [verdict.reason for verdict in verdicts] == ["", "far_from_first"]
     assert verdicts[0].similarity_first == pytest.approx(1, abs=1e-5)

@@ -132,9 +132,7 @@ def test_gradients_flow_to_both_parents_and_survive_checkpointing(monkeypatch: p
 
 def test_a_layer_that_is_not_there_is_refused(encoders: dict[str, SiameseEncoder]) -> None:
     with (
-        pytest.raises(
-            UserError, match=r"--set samplepairing.layer=4: ViT-B/32 has 3 blocks; give 0 \(the input\) to 3"
-        ),
+        pytest.raises(UserError, match=r"set samplepairing.layer=4: ViT-B/32 has 3 blocks; give 0 \(the input\) to 3"),
         mixed_inside(encoders["ViT-B/32"], mixed(pixels(), 0.3, 4)),
     ):
         pass

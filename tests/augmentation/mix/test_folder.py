@@ -21,7 +21,7 @@ from siamclip.augmentation.mix import parents as drawing
 from siamclip.augmentation.mix.folder import (
     FolderMixing,
     choose_parents,
-    content_hashes,
+    hash_parents,
     make_folder_mixing,
     mix_folder,
 )
@@ -29,6 +29,7 @@ from siamclip.augmentation.mix.parents import Parents, draw_parents, draw_single
 from siamclip.augmentation.mix.similarity import partner_log_weights
 from siamclip.augmentation.output.folder import OutputFolder
 from siamclip.augmentation.output.manifest import read_manifest
+from siamclip.data.collection import Collection
 from siamclip.data.image.decode import decode
 from siamclip.errors import UserError
 from tests.small_clip import shrink_clip
@@ -87,7 +88,7 @@ def test_one_each_gives_every_ordered_pair_once_and_no_more() -> None:
     pool, vectors = pool_of_pairs(LABELS, ALL, across_classes=False), unit_vectors()
     drawn = draw_parents(pool, 8, 5, one_each=True, vectors=vectors, log_weights=partner_log_weights)
     assert len({(one.first, one.second) for one in drawn}) == 8
-    with pytest.raises(UserError, match=r"--number 9: .* there are 8 ordered pairs; .*--across_classes gives more"):
+    with pytest.raises(UserError, match=r"number 9: .* there are 8 ordered pairs; .*across_classes gives more"):
         draw_parents(pool, 9, 5, one_each=True)
     fewer = draw_parents(pool, 5, 5, one_each=True, vectors=vectors, log_weights=partner_log_weights)
     assert fewer == drawn[:5], "a longer run begins with the shorter one's pairs"
@@ -105,7 +106,7 @@ def test_unreadable_photos_are_not_drawn_and_too_few_are_told() -> None:
     parents, left_out = choose_parents(mixing, LABELS, 2, False, vectors)
     assert {(one.first, one.second) for one in parents} == {(0, 2), (2, 0)} and left_out == 2
     vectors[2] = np.nan
-    with pytest.raises(UserError, match=r"none of its folders has two photos .*\(3 in all\); --across_classes mixes"):
+    with pytest.raises(UserError, match=r"none of its folders has two photos .*\(3 in all\); across_classes mixes"):
         choose_parents(mixing, LABELS, 2, False, vectors)
     vectors[1:] = np.nan
     with pytest.raises(UserError, match="1 photos could be read; mixing needs two"):
@@ -130,9 +131,10 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(mixing: FolderMixing, root: Path, out: Path, number: int = 7, batch_size: int = 3) -> list[MadeImage]:
     vectors = unit_vectors() if ("features" in mixing.mixer.needs) else None
     parents, _ = choose_parents(mixing, LABELS, number, True, vectors)
-    hashes, digest = content_hashes(root, PATHS, parents)
-    with OutputFolder(out, root, "mix", {"photos": digest}) as output:
-        mix_folder(mixing, output, root, PATHS, parents, hashes, vectors=vectors, batch_size=batch_size, sheet_rows=2)
+    photos = Collection(root, PATHS, LABELS, [])
+    sources = hash_parents(photos, parents)
+    with OutputFolder(out, root, "mix", {"photos": sources.fingerprint}) as output:
+        mix_folder(mixing, photos, sources, output, vectors=vectors, batch_size=batch_size, sheet_rows=2)
     return read_manifest(out)
 
 
@@ -213,10 +215,11 @@ def test_a_photo_that_cannot_be_read_costs_its_own_images_alone(collection: Path
     (root / PATHS[0]).write_bytes((root / PATHS[0]).read_bytes()[:200])
     mixing = make_folder_mixing("mixup", [], 16, "squash", 0)
     parents = [Parents(0, 1, float("nan")), Parents(1, 2, float("nan")), Parents(5, 3, float("nan"))]
-    hashes, _ = content_hashes(root, PATHS, parents)
+    photos = Collection(root, PATHS, LABELS, [])
+    sources = hash_parents(photos, parents)
     (root / PATHS[5]).unlink()
     with OutputFolder(tmp_path / "out", root, "mix", {}) as output:
-        failures = mix_folder(mixing, output, root, PATHS, parents, hashes)
+        failures = mix_folder(mixing, photos, sources, output)
     assert failures.keys() == {PATHS[0], PATHS[5]} and all(failures.values())
     assert [row.first for row in read_manifest(tmp_path / "out")] == [PATHS[1]]
 
@@ -259,7 +262,7 @@ def test_the_same_command_again_writes_nothing_and_another_one_is_refused(collec
     assert len(stamps) == 6
     assert mix(collection, out, "--method", "cutmix", "--batch_size", "2") == 0
     assert {file: file.stat().st_mtime_ns for file in (out / "classes").rglob("*.png")} == stamps
-    with pytest.raises(UserError, match=r"--output_dir .*other settings .*method was cutmix"):
+    with pytest.raises(UserError, match=r"output_dir .*other settings .*method was cutmix"):
         mix(collection, out, "--method", "mixup")
 
 
@@ -267,13 +270,13 @@ def test_the_same_command_again_writes_nothing_and_another_one_is_refused(collec
     ("flags", "message"),
     [
         (["--method", "cutmx"], "method cutmx: no such method; did you mean cutmix"),
-        (["--set", "samplepairing.strategy=feature"], "method samplepairing: with this strategy .*train.py --mix"),
+        (["--set", "samplepairing.strategy=feature"], "method samplepairing: with this strategy .*train.py mix"),
         (["--set", "samplepairing.alpha=2"], r"set samplepairing.alpha=2.0: must be in \[0, 1\]"),
         (["--set", "samplepairing.alfa=1"], "samplepairing has no setting 'alfa'; did you mean alpha"),
         (["--set", "mixup.alpha=1"], "set mixup.alpha=1: method is samplepairing"),
-        (["--number", "9", "--method", "samplepairing", "EMBEDDER"], "--number 9: .* there are 8 ordered pairs"),
-        (["--checkpoint_dir", "nowhere"], "--embedder newest: there is no checkpoint .*--embedder resnet50"),
-        (["--image_size", "8"], "--image_size 8: must be from 16"),
+        (["--number", "9", "--method", "samplepairing", "EMBEDDER"], "number 9: .* there are 8 ordered pairs"),
+        (["--checkpoint_dir", "nowhere"], "embedder newest: there is no checkpoint .*embedder resnet50"),
+        (["--image_size", "8"], "image_size 8: must be from 16"),
         (["--set", "hide_and_seek.cells=40", "--method", "hide_and_seek"], r"cells=40: must be in \[1, 32\]"),
     ],
 )

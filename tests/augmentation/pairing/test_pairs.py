@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,17 @@ from hypothesis import strategies as st
 
 from siamclip.augmentation.contracts import FusionPair
 from siamclip.augmentation.pairing import best_pairs
-from siamclip.augmentation.pairing.pairs import ChosenPairs, choose_pairs
+from siamclip.augmentation.pairing.pairs import ChosenPairs, PairLimits, choose_pairs
 from siamclip.augmentation.pairing.similarity_histogram import THRESHOLDS
 from siamclip.cleaning.duplicates.vectors.cosine_search import verified
+from siamclip.data.collection import Collection
 from siamclip.errors import UserError
+
+
+def chosen_pairs(vectors: np.ndarray, paths: list[str], labels: np.ndarray, **arguments: Any) -> ChosenPairs:
+    """choose_pairs of a collection of these paths and labels; `arguments`: the limits, and its own."""
+    limits = PairLimits(**{name: arguments.pop(name) for name in PairLimits.__dataclass_fields__ if name in arguments})
+    return choose_pairs(vectors, Collection(Path(), paths, labels, []), limits, **arguments)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -81,7 +90,7 @@ def test_as_a_naive_loop_chooses(
     expected = naive_choice(every, *band, max_pairs, max_uses)
     limits = {"threshold": band[0], "ceiling": band[1], "max_pairs": max_pairs, "max_uses": max_uses}
     try:
-        found = choose_pairs(
+        found = chosen_pairs(
             vectors, paths, labels, **limits, across_classes=across, block=block, slice_pairs=slice_pairs
         )
     except UserError:
@@ -121,9 +130,9 @@ def pair_paths(pair: FusionPair) -> tuple[str, str]:
 def test_the_order_of_the_rows_the_block_and_the_slices_change_nothing(seed: int, block: int, slice_pairs: int) -> None:
     vectors, paths, labels = collection(60, 33, seed, copies=0.3)
     limits = {"threshold": -1.0, "ceiling": 0.9999, "max_pairs": 40, "max_uses": 3}
-    expected = choose_pairs(vectors, paths, labels, **limits, across_classes=True)
+    expected = chosen_pairs(vectors, paths, labels, **limits, across_classes=True)
     order = np.random.default_rng(seed).permutation(60)
-    found = choose_pairs(
+    found = chosen_pairs(
         vectors[order], [paths[i] for i in order], labels[order], **limits, across_classes=True,
         block=block, slice_pairs=slice_pairs,
     )  # fmt: skip
@@ -136,7 +145,7 @@ def test_ties_are_broken_by_the_paths() -> None:
     angle = np.deg2rad(20)
     vectors = np.array([[1, 0]] * 3 + [[np.cos(angle), np.sin(angle)]] * 3, np.float32)
     paths = ["a/5", "a/1", "a/3", "a/2", "a/6", "a/4"]
-    found = choose_pairs(
+    found = chosen_pairs(
         vectors, paths, np.zeros(6, np.int64), threshold=0.9, ceiling=0.99, max_pairs=10, max_uses=2, slice_pairs=2
     )
     expected = [("a/1", "a/2"), ("a/1", "a/4"), ("a/2", "a/3"), ("a/3", "a/4"), ("a/5", "a/6")]
@@ -148,7 +157,7 @@ def test_a_million_pairs_of_one_similarity_do_not_fit_into_a_slice(monkeypatch: 
     monkeypatch.setattr(best_pairs, "FIRST_SLICE", 64)
     vectors = np.repeat(unit(np.array([[1.0, 0.2], [1.0, -0.2]])), 1000, axis=0)
     paths = [f"{i:04}" for i in range(2000)]
-    found = choose_pairs(
+    found = chosen_pairs(
         vectors, paths, np.zeros(2000, np.int64), threshold=0.9, ceiling=0.99, max_pairs=600, max_uses=3,
         block=256, slice_pairs=4096,
     )  # fmt: skip
@@ -163,7 +172,7 @@ def test_similarity_is_that_of_the_exact_search() -> None:
     vectors, paths, labels = collection(40, 512, 4)
     vectors = np.nan_to_num(vectors, nan=0.0)
     vectors[~vectors.any(axis=1)] = unit(np.ones((1, 512)))
-    found = choose_pairs(
+    found = chosen_pairs(
         vectors, paths, labels, threshold=0.2, ceiling=1.0, max_pairs=99, max_uses=99, across_classes=True
     )
     rows = {path: i for i, path in enumerate(paths)}
@@ -180,7 +189,7 @@ def test_vectors_of_half_precision_are_counted_as_the_distance_says() -> None:
     vectors = unit(np.random.default_rng(1).standard_normal((120, 6))).astype(np.float16).astype(np.float32)
     assert np.abs((vectors**2).sum(axis=1) - 1).max() > 2e-4
     every = all_pairs(vectors, paths, labels, True)
-    found = choose_pairs(
+    found = chosen_pairs(
         vectors, paths, labels, threshold=0.6, ceiling=0.95, max_pairs=9999, max_uses=99, across_classes=True, block=32
     )
     assert found.pairs == naive_choice(every, 0.6, 0.95, 9999, 99)
@@ -192,7 +201,7 @@ def test_every_photo_is_reported_once() -> None:
     vectors[:4] = np.nan
     for across in (False, True):
         done: list[int] = []
-        choose_pairs(
+        chosen_pairs(
             vectors, paths, labels, threshold=-1, ceiling=1, max_pairs=5, max_uses=1, across_classes=across,
             block=16, advance=done.append,
         )  # fmt: skip
@@ -207,16 +216,14 @@ def choose(cosines: dict[str, float], **settings: float) -> ChosenPairs:
     angles = np.arccos(np.array([*cosines.values()]))
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     limits = {"threshold": 0.7, "ceiling": 0.98, "max_pairs": 10, "max_uses": 3} | settings
-    return choose_pairs(vectors, list(cosines), np.zeros(len(cosines), np.int64), **limits)
+    return chosen_pairs(vectors, list(cosines), np.zeros(len(cosines), np.int64), **limits)
 
 
 def test_no_pair_in_the_band_tells_the_highest_and_a_threshold_that_gives_pairs() -> None:
     photos = {"a": 1.0, "b": 0.6543, "c": -0.9}
-    with pytest.raises(
-        UserError, match=re.escape("[0.7, 0.98]; the highest below is 0.6543: --similarity_thr")
-    ) as said:
+    with pytest.raises(UserError, match=re.escape("[0.7, 0.98]; the highest below is 0.6543: similarity_thr")) as said:
         choose(photos)
-    suggested = re.search(r"--similarity_threshold (\S+) would give (\d+)", str(said.value))
+    suggested = re.search(r"similarity_threshold (\S+) would give (\d+)", str(said.value))
     assert suggested is not None
     assert suggested.groups() == ("0.65", "1")
     assert "above the ceiling" not in str(said.value)
@@ -227,13 +234,13 @@ def test_no_pair_in_the_band_tells_the_highest_and_a_threshold_that_gives_pairs(
 def test_the_suggested_threshold_is_reached_where_the_highest_is_round(cosine: float) -> None:
     with pytest.raises(UserError) as said:
         choose({"a": 1.0, "b": cosine})
-    suggested = re.search(r"--similarity_threshold (\S+) would give 1 ", str(said.value))
+    suggested = re.search(r"similarity_threshold (\S+) would give 1 ", str(said.value))
     assert suggested is not None
     assert len(choose({"a": 1.0, "b": cosine}, threshold=float(suggested[1])).pairs) == 1
 
 
 def test_pairs_above_the_ceiling_only() -> None:
-    with pytest.raises(UserError, match=r"3 lie above the ceiling, up to 1\.0000: .*--similarity_ceiling 1 ") as said:
+    with pytest.raises(UserError, match=r"3 lie above the ceiling, up to 1\.0000: .*similarity_ceiling 1 ") as said:
         choose({"a": 1.0, "b": 1.0, "c": 0.999})
     assert "highest below" not in str(said.value)
     assert len(choose({"a": 1.0, "b": 1.0, "c": 0.999}, ceiling=1.0).pairs) == 3
@@ -243,9 +250,9 @@ def test_no_identity_with_two_photos_names_the_flag() -> None:
     vectors = unit(np.array([[1, 0.1], [1, 0.4], [np.nan, 1]]))
     paths, labels = ["a/1", "b/1", "b/2"], np.array([0, 1, 1])
     limits = {"threshold": 0.5, "ceiling": 0.99, "max_pairs": 1, "max_uses": 1}
-    with pytest.raises(UserError, match=r"two photos that could be read \(2 in all\); --across_classes"):
-        choose_pairs(vectors, paths, labels, **limits)
-    pair = choose_pairs(vectors, paths, labels, **limits, across_classes=True).pairs[0]
+    with pytest.raises(UserError, match=r"two photos that could be read \(2 in all\); across_classes"):
+        chosen_pairs(vectors, paths, labels, **limits)
+    pair = chosen_pairs(vectors, paths, labels, **limits, across_classes=True).pairs[0]
     assert (pair.first, pair.second) == ("a/1", "b/1")
 
 
@@ -255,7 +262,7 @@ def test_fewer_than_two_photos(readable: int) -> None:
     vectors[:readable] = [1, 0, 0]
     for across in (False, True):
         with pytest.raises(UserError, match=f"{readable} photos could be read"):
-            choose_pairs(
+            chosen_pairs(
                 vectors, ["a", "b"], np.zeros(2, np.int64), threshold=0, ceiling=1, max_pairs=1, max_uses=1,
                 across_classes=across,
             )  # fmt: skip
@@ -263,7 +270,7 @@ def test_fewer_than_two_photos(readable: int) -> None:
 
 @pytest.mark.parametrize("threshold", [0.9, 0.95, float("nan")])
 def test_a_threshold_not_below_the_ceiling_is_refused(threshold: float) -> None:
-    with pytest.raises(UserError, match=r"--similarity_threshold .* not below --similarity_ceiling 0\.9"):
+    with pytest.raises(UserError, match=r"^similarity_threshold .*: must lie below similarity_ceiling 0\.9"):
         choose({"a": 1.0, "b": 0.92}, threshold=threshold, ceiling=0.9)
 
 
@@ -271,8 +278,8 @@ def test_arrays_that_do_not_fit_are_a_defect_of_the_caller() -> None:
     vectors, labels = unit(np.ones((2, 2))), np.zeros(2, np.int64)
     limits = {"threshold": 0.5, "ceiling": 1.0, "max_pairs": 1, "max_uses": 1}
     with pytest.raises(ValueError, match="2 embeddings, 1 paths"):
-        choose_pairs(vectors, ["a"], labels, **limits)
+        chosen_pairs(vectors, ["a"], labels, **limits)
     with pytest.raises(ValueError, match="twice"):
-        choose_pairs(vectors, ["a", "a"], labels, **limits)
+        chosen_pairs(vectors, ["a", "a"], labels, **limits)
     with pytest.raises(ValueError, match=r"length 1\.414, expected 1"):
-        choose_pairs(np.ones((2, 2), np.float32), ["a", "b"], labels, **limits)
+        chosen_pairs(np.ones((2, 2), np.float32), ["a", "b"], labels, **limits)

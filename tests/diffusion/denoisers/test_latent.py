@@ -121,7 +121,7 @@ def test_the_prompt_is_told_to_the_network_and_to_the_fingerprint(model: Path) -
     assert not torch.allclose(van.predict(x, 5), none.predict(x, 5), atol=1e-6)
     assert van.fingerprint == again.fingerprint
     assert len({none.fingerprint, van.fingerprint, bus.fingerprint}) == 3
-    with pytest.raises(UserError, match=r"--prompt: is 17 tokens long, and .* reads 12"):
+    with pytest.raises(UserError, match=r"prompt: is 17 tokens long, and .* reads 12"):
         open_denoiser(str(model), CPU, prompt="aaaaa bbbbb ccccc")
 
 
@@ -163,14 +163,14 @@ def test_parts_that_do_not_fit(model: Path, tmp_path: Path, part: str, changes: 
     name = _edited(model, tmp_path / "model", part, **changes)
     with pytest.raises(UserError, match=message) as caught:
         open_denoiser(name, CPU)
-    assert str(caught.value).startswith("--diffusion ") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith("diffusion ") and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])
 def test_a_part_that_is_missing(model: Path, tmp_path: Path, part: str) -> None:
     folder = Path(shutil.copytree(model, tmp_path / "model"))
     shutil.rmtree(folder / part)
-    with pytest.raises(UserError, match=rf"--diffusion .*{part}") as caught:
+    with pytest.raises(UserError, match=rf"diffusion .*{part}") as caught:
         open_denoiser(str(folder), CPU)
     assert "\n" not in str(caught.value)
 

@@ -136,7 +136,7 @@ def test_bf16_computes_less_exactly_and_gives_fp32(model: Path) -> None:
     difference = (exact.predict(x, 500) - rough.predict(x, 500)).abs().max()
     assert 1e-5 < difference < 0.05
     assert rough.predict(x, 500).dtype == torch.float32
-    with pytest.raises(UserError, match="--denoiser_precision fp16"):
+    with pytest.raises(UserError, match="denoiser_precision fp16"):
         open_denoiser(str(model), CPU, "fp16")
 
 
@@ -174,7 +174,7 @@ def test_a_shipped_name_is_its_folder(model: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(factory.SHIPPED, "ours", model)
     assert open_denoiser("ours", CPU).name == "ours"
     monkeypatch.setitem(factory.SHIPPED, "ours", tmp_path / "gone")
-    with pytest.raises(UserError, match=r"--diffusion ours: .*gone is missing"):
+    with pytest.raises(UserError, match=r"diffusion ours: .*gone is missing"):
         open_denoiser("ours", CPU)
 
 
@@ -188,7 +188,7 @@ def test_a_name_of_the_hub_comes_from_its_cache(model: Path, tmp_path: Path, mon
     assert (opened.name, opened.fingerprint) == ("someone/ddpm", open_denoiser(str(model), CPU).fingerprint)
     (snapshot / "unet" / "diffusion_pytorch_model.safetensors").unlink()  # fetched in part
     monkeypatch.setattr(hub, "no_answer", lambda url: "no route to host")
-    with pytest.raises(UserError, match=r"--diffusion someone/ddpm: .*the hub cannot be asked"):
+    with pytest.raises(UserError, match=r"diffusion someone/ddpm: .*the hub cannot be asked"):
         open_denoiser("someone/ddpm", CPU)
 
 
@@ -232,10 +232,10 @@ def test_a_name_of_the_hub_is_fetched(form: str, model: Path, tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("vehicle64", r"--diffusion vehicle64: no such model.*did you mean vehicles64\?"),
-        ("x/y/z", r"--diffusion x/y/z: no such model, and no such folder"),
-        ("nobody/nothing", r"--diffusion nobody/nothing: no such folder, and the hub cannot be asked"),
-        ("a--b/c", r"--diffusion a--b/c: no such folder, nor a name that the hub could have"),
+        ("vehicle64", r"diffusion vehicle64: no such model.*did you mean vehicles64\?"),
+        ("x/y/z", r"diffusion x/y/z: no such model, and no such folder"),
+        ("nobody/nothing", r"diffusion nobody/nothing: no such folder, and the hub cannot be asked"),
+        ("a--b/c", r"diffusion a--b/c: no such folder, nor a name that the hub could have"),
     ],
 )
 def test_a_name_that_is_nowhere(name: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -336,13 +336,13 @@ def test_damaged_weights(model: Path, tmp_path: Path, damage: str) -> None:
 def _require_refusal(name: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         open_denoiser(name, CPU)
-    assert str(caught.value).startswith("--diffusion ") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith("diffusion ") and "\n" not in str(caught.value)
 
 
 def test_prompt_and_steps_that_do_not_fit(model: Path) -> None:
-    with pytest.raises(UserError, match=r"--prompt: .* is a model of pixels"):
+    with pytest.raises(UserError, match=r"prompt: .* is a model of pixels"):
         open_denoiser(str(model), CPU, prompt="a red car")
-    with pytest.raises(UserError, match=r"--steps 1001: .* was trained with 1000 steps; give at most 1000"):
+    with pytest.raises(UserError, match=r"steps 1001: .* was trained with 1000 steps; give at most 1000"):
         open_denoiser(str(model), CPU).schedule(1001, 1.0)
 
 

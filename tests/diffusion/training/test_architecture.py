@@ -46,7 +46,7 @@ def test_the_network_keeps_the_side(size: int) -> None:
 
 @pytest.mark.parametrize(("preset", "size", "multiple"), [("small", 60, 8), ("large", 120, 16), ("large", 17, 16)])
 def test_side_that_the_levels_do_not_divide(preset: str, size: int, multiple: int) -> None:
-    with pytest.raises(UserError, match=rf"--image_size {size}: .* multiple of {multiple}, such as (\d+)") as raised:
+    with pytest.raises(UserError, match=rf"image_size {size}: .* multiple of {multiple}, such as (\d+)") as raised:
         make_unet(DDPM_PRESETS[preset], size)
     suggested = int(str(raised.value).rsplit(" ", 1)[1])
     assert suggested % multiple == 0
@@ -108,9 +108,9 @@ def test_a_ddim_models_betas_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "scheduler", "size", "message"),
     [
-        ({}, None, 16, f"--image_size 16: the model of --init_from makes {SIZE} x {SIZE}; leave it out"),
-        ({"in_channels": 1}, None, None, "--init_from .* channels"),
-        ({"num_class_embeds": 3}, None, None, "--init_from .* class for each image"),
+        ({}, None, 16, f"image_size 16: the model of init_from makes {SIZE} x {SIZE}; leave it out"),
+        ({"in_channels": 1}, None, None, "init_from .* channels"),
+        ({"num_class_embeds": 3}, None, None, "init_from .* class for each image"),
         ({}, DDPMScheduler(10, prediction_type="v_prediction"), None, "predicts v_prediction, not the noise"),
     ],
 )
@@ -123,9 +123,9 @@ def test_models_that_do_not_fit(
 
 
 def test_no_model_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--init_from"):
+    with pytest.raises(UserError, match="init_from"):
         load_network(str(tmp_path), None)
-    with pytest.raises(UserError, match="--init_from nowhere"):
+    with pytest.raises(UserError, match="init_from nowhere"):
         load_network("nowhere", None)
 
 
@@ -133,5 +133,5 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch._inductor.config as inductor
 
     monkeypatch.setattr(inductor.cpp, "cxx", (None, "/no/such/g++"))
-    with pytest.raises(UserError, match=r"--compile: cannot compile here .*/no/such/g"):
+    with pytest.raises(UserError, match=r"compile: cannot compile here .*/no/such/g"):
         check_compiler(CPU)

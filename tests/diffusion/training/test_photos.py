@@ -92,7 +92,7 @@ def test_a_link_to_nothing_is_a_photo_that_cannot_be_read(tmp_path: Path) -> Non
 @pytest.mark.parametrize("out", ["photos/out", "photos", "."])
 def test_output_inside_the_photos_or_around_them(out: str, tmp_path: Path) -> None:
     root = collection(tmp_path / "photos")
-    with pytest.raises(UserError, match=r"--out .*: must not be inside --data"):
+    with pytest.raises(UserError, match=r"out .*: must not be inside data"):
         find_photos(root, tmp_path / out)
 
 
@@ -100,5 +100,5 @@ def test_no_photos(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.jpg").write_bytes(b"")
     for name, message in (("empty", "holds no photo"), ("nowhere", "is no folder"), ("file.jpg", "is no folder")):
-        with pytest.raises(UserError, match=f"--data .*{name}: {message}"):
+        with pytest.raises(UserError, match=f"data .*{name}: {message}"):
             find_photos(tmp_path / name, tmp_path / "out")

@@ -112,7 +112,7 @@ def test_disk_full(straight: tuple[Path, Path], tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         full = OSError(errno.ENOSPC, "No space left on device")
         killing(patch, checkpoint, "write_atomically", 6, full)
-        with pytest.raises(UserError, match=r"--out .*: cannot be written \(No space left on device\).*--resume"):
+        with pytest.raises(UserError, match=r"out .*: cannot be written \(No space left on device\).*resume"):
             run(photos, tmp_path / "out", "--save_every_minutes", EVERY_STEP)
     run(photos, tmp_path / "out", "--resume")
     assert_same_model(tmp_path / "out", expected)
@@ -157,7 +157,7 @@ def test_ctrl_c_on_the_command_line(photos: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     step = metadata(out)["step"]
     assert step >= 2
-    assert f"step {step:,} is saved; to go on: the same command with --resume" in said
+    assert f"step {step:,} is saved; to go on: the same command with resume" in said
     assert "Traceback" not in errors
     assert DDPMPipeline.from_pretrained(out).unet.config["sample_size"] == SIZE
 
@@ -174,7 +174,7 @@ def test_two_processes(photos: Path, tmp_path: Path) -> None:
     assert done.stdout.count("12 photos") == 1
     assert metadata(tmp_path / "out")["step"] == 6
     assert json.loads((tmp_path / "out" / "siamclip-ddpm.json").read_bytes())["photos_seen"] == 48
-    with pytest.raises(UserError, match="--resume: it was started with 2 processes, not 1"):
+    with pytest.raises(UserError, match="resume: it was started with 2 processes, not 1"):
         run(photos, tmp_path / "out", *flags, "--resume")
 
 

@@ -19,10 +19,10 @@ def feature_selective(
     are equally strong and differ. Raises UserError for a window that is even or below 1.
     """
     if window < 1 or window % 2 == 0:
-        raise UserError(f"--set feature_selective.window={window}: must be odd and at least 1")
+        raise UserError("set", "must be odd and at least 1", value=f"feature_selective.window={window}")
     if window == 1:
         return (first.abs() > second.abs()).to(first.dtype)
-    # slot 0 is no noise map but where generation starts: with --skip it holds the image itself
+    # slot 0 is no noise map but where generation starts: with `skip` it holds the image itself
     difference = (first[..., 1:, :, :, :].square() - second[..., 1:, :, :, :].square()).mean((-4, -3))
     rows = difference.view(-1, 1, *difference.shape[-2:])
     energy = torch.nn.functional.avg_pool2d(rows, window, 1, window // 2, count_include_pad=False)

@@ -32,9 +32,8 @@ def layer_selective(
     ):
         check_setting(f"layer_selective.{name}", value, 0, 1)
     if texture_until > structure_from:
-        raise UserError(
-            f"--set layer_selective.texture_until={texture_until}: must not lie above structure_from, {structure_from}"
-        )
+        problem = f"must not lie above structure_from, {structure_from}"
+        raise UserError("set", problem, value=f"layer_selective.texture_until={texture_until}")
     weight = torch.full_like(level, ratio)
     weight[level >= structure_from] = structure_weight
     weight[level < texture_until] = texture_weight

@@ -29,12 +29,12 @@ SAMPLES, SAMPLE_STEPS = 16, 25
 
 @contextmanager
 def explain_write_errors(out: Path) -> Iterator[None]:
-    """OSError, and what safetensors raises in its place, becomes a UserError."""
+    """Around whatever writes into `out`: OSError, and what safetensors raises in its place, becomes a UserError."""
     try:
         yield
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"--out {out}: cannot be written ({reason}); make room, then go on with --resume") from error
+        raise UserError("out", f"cannot be written ({reason})", "make room, then go on with `resume`", out) from error
 
 
 def write_pipeline(

@@ -51,8 +51,10 @@ class DdpmState:
         except UserError as error:
             reason = getattr(error.__cause__, "strerror", error)
             raise UserError(
-                f"--out {out}: cannot be written ({reason}); what was saved before is whole: make room and go on "
-                "with --resume"
+                "out",
+                f"cannot be written ({reason})",
+                "what was saved before is whole: make room and go on with `resume`",
+                out,
             ) from error
 
     def load(self, out: Path, metadata: dict[str, Any]) -> None:
@@ -84,19 +86,22 @@ class DdpmState:
 def saved_ddpm_metadata(out: Path) -> dict[str, Any]:
     """What a training that can go on was told. Raises UserError if there is none."""
     if not (out / FOLDER / checkpoint.METADATA).is_file():
-        raise UserError(f"--resume: --out {out} holds no training that can go on; leave --resume out")
+        raise UserError("resume", f"`out` {out} holds no training that can go on", "leave `resume` out")
     with _reading(out):
         metadata = checkpoint.read_metadata(out / FOLDER)
-        if missing := {"step", "ema_steps", "config", "fingerprint", "unet", "scheduler"} - metadata.keys():
-            raise UserError(f"{checkpoint.METADATA} has no {min(missing)}")
+    if missing := {"step", "ema_steps", "config", "fingerprint", "unet", "scheduler"} - metadata.keys():
+        raise _damaged(out, f"{checkpoint.METADATA} has no {min(missing)}")
     return metadata
 
 
 @contextmanager
 def _reading(out: Path) -> Iterator[None]:
-    """What a checkpoint's errors say, with this command's flag."""
+    """A checkpoint's errors become errors about the training that should go on."""
     try:
         yield
     except UserError as error:
-        reason = str(error).removeprefix("checkpoint ").partition("; ")[0]
-        raise UserError(f"--resume: what {out} saved is damaged ({reason}); start anew with another --out") from error
+        raise _damaged(out, f"{error.value}: {error.problem}" if error.value else error.problem) from error
+
+
+def _damaged(out: Path, reason: str) -> UserError:
+    return UserError("resume", f"what {out} saved is damaged ({reason})", "start anew with another `out`")

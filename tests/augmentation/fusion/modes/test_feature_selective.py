@@ -35,5 +35,5 @@ def test_a_window_compares_the_mean_square_around_an_entry(seed: int, side: int,
 @pytest.mark.parametrize("window", [-1, 0, 2, 8])
 def test_a_window_has_a_middle(window: int) -> None:
     first, second = stacks(0, 4)
-    with pytest.raises(UserError, match=rf"^--set feature_selective.window={window}: must be odd and at least 1$"):
+    with pytest.raises(UserError, match=rf"^set feature_selective.window={window}: must be odd and at least 1$"):
         feature_selective(first, second, 0.5, LEVEL, window=window)

@@ -90,7 +90,7 @@ def test_a_first_model_that_was_not_finished_is_none(tmp_path: Path, monkeypatch
 
 def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "write_atomically", dying(1, OSError(errno.ENOSPC, "No space left on device")))
-    with pytest.raises(UserError, match=r"--out .*: cannot be written .No space left on device.; .*--resume"):
+    with pytest.raises(UserError, match=r"out .*: cannot be written .No space left on device.; .*resume"):
         write_pipeline(tmp_path, tiny_unet(), SCHEDULER, False, {})
 
 
@@ -100,7 +100,7 @@ def test_disk_full_for_the_weights(tmp_path: Path) -> None:
     unet = tiny_unet()
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
-        with pytest.raises(UserError, match=r"--out .*: cannot be written .*make room"):
+        with pytest.raises(UserError, match=r"out .*: cannot be written .*make room"):
             write_pipeline(tmp_path, unet, SCHEDULER, False, {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
