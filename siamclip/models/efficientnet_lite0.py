@@ -62,13 +62,13 @@ class EfficientNetLite0(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         x = relu6(self.bn1(self.conv_stem(pixels)), inplace=True)
         for stage in self.blocks:
-            for block in stage.children():
-                if self.grad_checkpointing:
-                    from torch.utils.checkpoint import checkpoint
+            if not self.grad_checkpointing:
+                x = stage(x)  # called as a whole: hooks on a stage are how Manifold Mixup reaches its activations
+                continue
+            from torch.utils.checkpoint import checkpoint
 
-                    x = checkpoint(block, x, use_reentrant=False)
-                else:
-                    x = block(x)
+            for block in stage.children():
+                x = checkpoint(block, x, use_reentrant=False)
         x = relu6(self.bn2(self.conv_head(x)), inplace=True)
         return adaptive_avg_pool2d(x, 1).flatten(1)
 
