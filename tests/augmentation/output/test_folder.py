@@ -149,9 +149,9 @@ def refused(out: Path, root: Path, match: str, command: str = "fuse", **settings
 
 def test_places_that_are_refused(tmp_path: Path, photos: Path) -> None:
     refused(photos, photos, "is the input folder itself")
-    refused(photos / "new" / "deep", photos, "lies in --input_dir")
-    refused(photos / "a", photos, "lies in --input_dir")
-    refused(tmp_path, photos, "contains --input_dir")
+    refused(photos / "new" / "deep", photos, "lies in input_dir")
+    refused(photos / "a", photos, "lies in input_dir")
+    refused(tmp_path, photos, "contains input_dir")
     file = tmp_path / "file"
     file.write_bytes(b"x")
     refused(file, photos, "is a file")
@@ -165,17 +165,16 @@ def test_places_that_are_refused(tmp_path: Path, photos: Path) -> None:
 def test_links_that_lead_into_the_input(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "link").symlink_to(photos)
     refused(tmp_path / "link", photos, "is the input folder itself")
-    refused(tmp_path / "link" / "new", photos, "lies in --input_dir")
+    refused(tmp_path / "link" / "new", photos, "lies in input_dir")
     out = tmp_path / "out"
     with opened(out, photos):
         pass
     (out / "classes").symlink_to(photos / "a")
-    refused(out, photos, "lies in --input_dir")
+    refused(out, photos, "lies in input_dir")
     (out / "classes").unlink()
     (photos / "all").symlink_to(out)
     refused(out, photos, "leads there")
     (tmp_path / "other").mkdir()
-    refused(tmp_path / "other", tmp_path / "link", "leads there|^$") if False else None
 
 
 def test_a_folder_of_other_settings_says_which(tmp_path: Path, photos: Path) -> None:
@@ -286,7 +285,7 @@ def test_a_photo_whose_name_is_as_long_as_can_be(tmp_path: Path, photos: Path) -
 
 
 def test_an_output_folder_that_no_file_system_takes(tmp_path: Path, photos: Path) -> None:
-    with pytest.raises(UserError, match=r"--output_dir .*: cannot be used"):
+    with pytest.raises(UserError, match=r"output_dir .*: cannot be used"):
         check_output_dir(tmp_path / ("o" * 300), photos, "fuse", {})
 
 
