@@ -31,8 +31,8 @@ class CleanScanConfig(EmbedderSettings, CleanFolders):
     # A model or checkpoint, as in predict.py, for the methods that need embeddings; "none" for no embeddings;
     # "auto" takes the newest checkpoint if there is one, and says which.
     embedder: str = "auto"
-    # Perceptual hashes of the turned and mirrored photo too: copies are then found in all eight orientations with
-    # --set phash.orientations=true.
+    # Perceptual hashes of the turned and mirrored photo too. In `run`, copies are then looked for in all eight
+    # orientations; in `find`, with --set phash.orientations=true.
     orientations: bool = False
     # No-reference quality: brisque (needs the brisque package) or any metric of pyiqa.
     iqa: tuple[str, ...] = ()

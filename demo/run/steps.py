@@ -141,7 +141,7 @@ def demo_steps(out: Path) -> list[Step]:
         _step("spoil", "-m demo.dirty.build", "--source", folder.more, "--out", folder.dirty),
         _step(
             "clean", "clean.py run", photos, "--out", folder.clean, "--checkpoint_dir", folder.checkpoints,
-            "--orientations", "--set", "phash.orientations=true", "laplacian.threshold=20",
+            "--orientations", "--set", "laplacian.threshold=20",
             "label_errors.deviations=1.5", "too_small.min_width=96", "too_small.min_height=72",
         ),
         _step("scan", "clean.py scan", photos, "--out", folder.clean_outliers, "--embedder", "efficientnet-lite0"),

@@ -29,6 +29,13 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
+    @classmethod
+    def existing(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """Raises UserError for a mistyped folder, before anything is made in it."""
+        run = cls(path)
+        run.require()
+        return run
+
     def __str__(self) -> str:
         return str(self.path)
 

@@ -6,10 +6,9 @@ Questions are made or taken up again, answers come in, a threshold comes out.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-
-from rich.console import Console
 
 from siamclip.cleaning.calibrate.calibrate import (
     Answer,
@@ -32,7 +31,7 @@ from siamclip.cleaning.find.results import effective_threshold
 from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.photos import Layout, open_photos
-from siamclip.cli.console import say
+from siamclip.cli.console import new_console, say
 from siamclip.cli.progress_bars import Bars
 from siamclip.data.image.thumbnails import Progress
 from siamclip.errors import UserError
@@ -41,18 +40,20 @@ from siamclip.files.atomic import write_atomically
 
 def calibrate_command(
     run: RunFolder,
-    console: Console,
     *,
     method: str,
     questions: int,
-    answers: Path | None,
+    answers: str | None,
     target_precision: float,
     seed: int,
     layout: Layout,
-    read: Callable[[str], str] | None,
-    called: Callable[[str], str],
+    called: Callable[[str], str] = str,
 ) -> None:
-    """As `calibrate` below, on the photos of RUN and the threshold that the last find had. Raises UserError."""
+    """As `calibrate` below, on the photos of RUN and the threshold that the last find had.
+
+    Asks on a terminal only. Raises UserError.
+    """
+    console = new_console()
     with run.lock("calibrate"):
         photos = open_photos(run, layout=layout, archive=run.archive)
         with Bars(console) as bars:
@@ -70,8 +71,8 @@ def calibrate_command(
                 seed=seed,
                 precision=target_precision,
                 threshold=effective_threshold(run, method),
-                answers=answers,
-                read=read,
+                answers=None if answers is None else Path(answers),
+                read=input if sys.stdin.isatty() else None,
                 write=said,
                 called=called,
                 progress=lambda done, total: stages("thumbnails", done, total),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
 from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
@@ -23,40 +22,40 @@ from siamclip.cleaning.find.run_methods import check_doubtful_pairs, run_methods
 from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.photos import Layout, open_photos
+from siamclip.cli.console import new_console, say
 from siamclip.cli.progress_bars import Bars
 from siamclip.errors import UserError
 from siamclip.methods import MethodSettings, effective
 
-Split = Callable[[list[str]], np.ndarray]  # identities -> (C,) int8: 0 train, 1 validation, 2 test
-
 
 def find_command(
     run: RunFolder,
-    console: Console,
     *,
     methods: Sequence[str],
     given: MethodSettings,
     layout: Layout,
-    split: Split | None,
+    split: Callable[[list[str]], np.ndarray] | None,
     protected: Sequence[str],
     min_per_class: int,
     same_view: float,
     verify: bool,
     min_inliers: int,
-    not_duplicates: Path | None,
+    not_duplicates: str | None,
     settings: Mapping[str, Any],
     called: Callable[[str], str] = str,
 ) -> None:
     """`methods`, `given`: names of methods or groups, and settings of methods. `layout`: as in open_photos.
 
-    `split`: of training, whose leaks are looked for. `protected`, `min_per_class`: see decide.py. `same_view`: cosine
-    from which two photos of one identity are one view. `verify`: compare local features of pairs near a threshold;
-    with `min_inliers` matches they are copies. `not_duplicates`: file of another RUN to respect here.
-    `settings`: what settings.yaml shall say beside the methods' settings; `called(setting)`: what the reader calls one.
-    Raises UserError.
+    `split`: of training, whose leaks are looked for: identities -> (C,) int8, 0 train, 1 validation, 2 test.
+    `protected`, `min_per_class`: see decide.py. `same_view`: cosine from which two photos of one identity are one view.
+    `verify`: compare local features of pairs near a threshold; with `min_inliers` matches they are copies.
+    `not_duplicates`: file of another RUN to respect here. `settings`: what settings.yaml shall say beside the methods'
+    settings; `called(setting)`: what the reader calls one. Raises UserError.
     """
+    console = new_console()
     chosen = METHODS.chosen(methods, "methods")
     of_methods = effective(chosen, given)
+    other = None if not_duplicates is None else Path(not_duplicates)
     same_identity = math.sqrt(2 - 2 * same_view)
     with run.lock("find"):
         photos = open_photos(run, layout=layout, archive=run.archive)
@@ -81,7 +80,7 @@ def find_command(
             verdicts=verdicts,
             min_per_class=min_per_class,
             protected=protected,
-            not_duplicates=known_not_duplicates(run.not_duplicates, not_duplicates),
+            not_duplicates=known_not_duplicates(run.not_duplicates, other),
         )
         leaks, repair = find_leaks(on_sides, decision.copies)
         findings = [*decision.findings, *leaks]
@@ -90,9 +89,10 @@ def find_command(
         notes = _described(photos, layout, decision, of_all) | {"left_out": left_out}
         write_results(run, photos, findings, pairs, decision, repair, notes, settings, of_methods)
     say_findings(console, notes["photos"], findings, decision, left_out)
+    say(console, f"findings: {run.findings_csv}; to look at them: python clean.py report {run}")
 
 
-def _with_sides(photos: PhotoTable, split: Split | None) -> PhotoTable:
+def _with_sides(photos: PhotoTable, split: Callable[[list[str]], np.ndarray] | None) -> PhotoTable:
     """The photos with the sides of the split that training would draw, where that is asked for."""
     if split is None:
         return photos

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
 from siamclip.cleaning.find.results import read_findings, read_notes, read_pairs, readable_results
 from siamclip.cleaning.report.report import ReportData, write_report
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.file_table import as_text
 from siamclip.cleaning.scan.table.photos import scanned_files
-from siamclip.cli.console import say
+from siamclip.cli.console import new_console, say
 from siamclip.cli.progress_bars import Bars
 
 
-def report_command(run: RunFolder, console: Console, *, thumbnail_bytes: int) -> None:
+def report_command(run: RunFolder, *, thumbnail_bytes: int) -> None:
     """`thumbnail_bytes`: of thumbnails inside the page; photos beyond it are shown from their files. UserError."""
+    console = new_console()
     with run.lock("report"), Bars(console) as bars:
         data = report_data(run)
         advance = bars.stages()

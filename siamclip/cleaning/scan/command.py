@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -14,7 +14,7 @@ from siamclip.cleaning.quality.no_reference.iqa import open_metrics
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.console import scan_lines
 from siamclip.cleaning.scan.scan import scan_collection
-from siamclip.cli.console import say
+from siamclip.cli.console import new_console, say
 from siamclip.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,15 +28,12 @@ class EmbedderChoice:
     name: str
     checkpoint_dir: Path
     weights: str | None
-    device: str
-    precision: str
-    batch_size: int
+    how: Mapping[str, Any]  # device, precision, batch_size
 
 
 def scan_command(
     data: Path,
     run: RunFolder,
-    console: Console,
     *,
     embedder: EmbedderChoice,
     orientations: bool,
@@ -52,6 +49,7 @@ def scan_command(
     `iqa_weights`: their files, texts metric=file. `archive`: the RUN with which find compares these photos. `workers`:
     processes, 0 for one a core. Raises UserError, for mistyped names and folders before anything is read.
     """
+    console = new_console()
     if archive is not None:
         archive.require()
     metrics = open_metrics(iqa, _files_of(iqa_weights))
@@ -88,13 +86,6 @@ def _opened(choice: EmbedderChoice, console: Console) -> Embedder | None:
         return None
     from siamclip.embedding.embedder import open_embedder
 
-    embedder, _ = open_embedder(
-        name,
-        choice.checkpoint_dir,
-        choice.weights,
-        device=choice.device,
-        precision=choice.precision,
-        batch_size=choice.batch_size,
-    )
+    embedder, _ = open_embedder(name, choice.checkpoint_dir, choice.weights, **choice.how)
     say(console, f"embeddings by {embedder.name}")
     return embedder
