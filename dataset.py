@@ -1,4 +1,4 @@
-"""From class folders to the batches of an epoch: scan, split by identity, draw pairs.
+"""From class folders to what a run trains, validates and tests on: photos split by identity, images made of them.
 
 One sub-folder of the data folder is one identity; whatever lies below it, at any depth, shows that identity.
 Two folders whose names agree up to a ``~`` (``京A12345`` and ``京A12345~2``) are two vehicles that carry the same
@@ -23,16 +23,13 @@ from siamclip.data.duplicate_groups import read_groups
 from siamclip.data.identities import plate_of
 from siamclip.data.image.decode import content_hash
 from siamclip.errors import UserError, printable
-from siamclip.training.images.augmented_images import MadePhotos, usable_images
+from siamclip.training.images.augmented_images import AugmentedImages, usable_images
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 SPLITS = ("train", "val", "test")
 FEWEST_IDENTITIES = 6  # two a split: one to tell apart and one to tell it from
-
-
-# -- scan -----------------------------------------------------------------------------------------------------
 
 
 # -- split ----------------------------------------------------------------------------------------------------
@@ -78,7 +75,7 @@ def split_identities(
     Raises UserError below six identities, or parts of joined ones.
     """
     if val_ratio + test_ratio >= 1:
-        raise UserError(f"--val_ratio {val_ratio} and --test_ratio {test_ratio}: nothing is left to train on")
+        raise UserError("", f"`val_ratio` {val_ratio} and `test_ratio` {test_ratio}: nothing is left to train on")
     units = [(joined or {}).get(plate, plate) for plate in map(plate_of, identities)]  # lie on one side together
     positions = np.array([split_position(unit, seed) for unit in units])
     sides = np.where(positions < test_ratio, 2, np.where(positions < test_ratio + val_ratio, 1, 0)).astype(np.int8)
@@ -90,11 +87,9 @@ def split_identities(
         found = counted(len(plates), "identity", "identities")
         if joined and len(plates) < len(set(map(plate_of, identities))):
             found += " that no duplicates join"
-        raise UserError(
-            f"--data_dir: {found} cannot be split into train, validation "
-            f"and test with two each; give {FEWEST_IDENTITIES} sub-folders or more, or three folders with "
-            "--train_dir, --val_dir and --test_dir"
-        )
+        problem = f"{found} cannot be split into train, validation and test with two each"
+        folders = "three folders with `train_dir`, `val_dir` and `test_dir`"
+        raise UserError("data_dir", problem, f"give {FEWEST_IDENTITIES} sub-folders or more, or {folders}")
     tests = max(2, round(test_ratio * len(plates))) if test_ratio > 0 else 0
     vals = max(2, round(val_ratio * len(plates)))
     while tests + vals > len(plates) - 2:
@@ -105,12 +100,14 @@ def split_identities(
 
 @dataclass
 class Splits:
+    """The photos of the three sides; no identity and no plate is on two of them."""
+
     train: Collection
     val: Collection
     test: Collection
     skipped: list[Skipped]
     leaks: list[tuple[str, ...]]  # byte-identical files that lie on two sides
-    joined: int = 0  # identities that --duplicate_groups keeps on one side with others
+    joined: int = 0  # identities that duplicate_groups keeps on one side with others
 
 
 def load_splits(settings: DataSettings) -> Splits:
@@ -119,20 +116,18 @@ def load_splits(settings: DataSettings) -> Splits:
     joined: dict[str, str] = {}
     if any(given):
         if not all(given):
-            raise UserError("--train_dir, --val_dir and --test_dir: give all three or none")
+            raise UserError("", "`train_dir`, `val_dir` and `test_dir`: give all three or none")
         if settings.duplicate_groups:
-            raise UserError(
-                "--duplicate_groups: three given folders are taken as they are; leave it out, or split --data_dir"
-            )
+            problem = "three given folders are taken as they are"
+            raise UserError("duplicate_groups", problem, "leave it out, or split `data_dir`")
         sides = [Collection.from_folder(Path(folder)) for folder in given if folder]
         skipped = [file for side in sides for file in side.skipped]
     else:
         whole = Collection.from_folder(Path(settings.data_dir))
         if len(whole.identities) < 2:
-            raise UserError(
-                f"--data_dir {settings.data_dir}: has one identity alone ({whole.identities[0]!r}); different vehicles "
-                "can only be learnt from two sub-folders or more"
-            )
+            problem = f"has one identity alone ({whole.identities[0]!r})"
+            remedy = "different vehicles can only be learnt from two sub-folders or more"
+            raise UserError("data_dir", problem, remedy, settings.data_dir)
         if settings.duplicate_groups:
             joined = _read_joined(Path(settings.duplicate_groups), whole)
         assigned = split_identities(whole.identities, settings.val_ratio, settings.test_ratio, settings.seed, joined)
@@ -148,24 +143,21 @@ def load_splits(settings: DataSettings) -> Splits:
     return Splits(train, val, test, skipped, byte_identical(sides), in_parts)
 
 
-def load_augmented(folders: Sequence[str], splits: Splits, soft_labels: bool) -> list[MadePhotos]:
-    """What augment.py made of the train side: no image that owes anything to validation or test.
+def load_augmented(folders: Sequence[str], splits: Splits, soft_labels: bool) -> list[AugmentedImages]:
+    """What augment.py made of the train side: no image that shows or is made of a validation or test identity.
 
     Images of several identities only with `soft_labels`. Raises UserError for a folder of which nothing can be used.
     """
     held_out = [*splits.val.identities, *splits.test.identities]
-    train = splits.train
-    return [usable_images(Path(folder), train.paths, train.identities, held_out, soft_labels) for folder in folders]
+    return [usable_images(Path(folder), splits.train, held_out, soft_labels) for folder in folders]
 
 
 def _read_joined(file: Path, whole: Collection) -> dict[str, str]:
     groups = read_groups(file)
     joined = joined_plates(whole, groups)
     if groups and not joined:
-        raise UserError(
-            f"--duplicate_groups {file}: none of its photos lies in --data_dir {whole.root}; its paths are relative to "
-            "the folder that clean.py scanned"
-        )
+        problem = f"none of its photos lies in `data_dir` {whole.root}"
+        raise UserError("duplicate_groups", problem, "its paths are relative to the folder that clean.py scanned", file)
     return joined
 
 

@@ -8,85 +8,124 @@ accelerate launch train.py --data_dir photos            # several GPUs
 from __future__ import annotations
 
 import sys
-
-from config import MAY_CHANGE_ON_RESUME, TrainConfig, answer_early, load
-from siamclip.cli.command_line import resumed
-from siamclip.errors import UserError, exit_on_user_error, printable
-
-if __name__ == "__main__":  # --help and mistyped flags are answered before torch takes its seconds to load
-    answer_early(TrainConfig, __doc__)
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from accelerate.utils import broadcast_object_list
-from rich.console import Console
+from config import MAY_CHANGE_ON_RESUME, TrainConfig, load
+from siamclip.errors import UserError, exit_on_user_error, printable
 
-from dataset import SPLITS, data_notes, data_table, load_augmented, load_splits
-from siamclip.augmentation.mix.features import mixed_inside
-from siamclip.cli.yaml_settings import as_yaml
-from siamclip.data.collection import check_usable
-from siamclip.data.image.plate_masking import masked_reader
-from siamclip.data.loader import PhotoLoader
-from siamclip.data.pairs import fixed_pairs
-from siamclip.device import choose_device, make_accelerator, reuse_large_buffers
-from siamclip.embedding.embedder import choose_precision, embed_loaded, encode
-from siamclip.learning_rate import learning_rate_factor
-from siamclip.models import checkpoint
-from siamclip.models.encoder import create
-from siamclip.models.layers import checkpoint_gradients, freeze
-from siamclip.training.images.mixing import make_mixing
-from siamclip.training.images.training_set import TrainingPhotos
-from siamclip.training.images.transforms import OnlineAugmentation
-from siamclip.training.losses import make_loss, takes_soft_labels
-from siamclip.training.optimisation import make_optimizer, parameter_groups, proxy_groups
-from siamclip.training.run.checkpoints import RunCheckpoints
-from siamclip.training.run.log import Row, RunLog
-from siamclip.training.run.progress import TrainingProgress, epoch_line, final_table, warnings, weights_line
-from siamclip.training.run.state import TrainingState, photos_fingerprint, saved_metadata
-from siamclip.training.sampling import Batch
-from siamclip.training.validation import Validation, validate
+if TYPE_CHECKING:  # torch takes seconds to load: what needs it is imported where it is used, so that --help is quick
+    import numpy as np
+
+    from siamclip.data.loader import PhotoLoader
+    from siamclip.training.run.log import Row, RunLog
+    from siamclip.training.sampling import Batch
+    from siamclip.training.validation import Validation
+
+
+def main() -> None:
+    config = load(TrainConfig, description=__doc__)
+    train(config, sys.argv[1:])
+
+
+def train(config: TrainConfig, argv: Sequence[str] = ()) -> Path:
+    """Run, or go on with a run; returns the folder of its checkpoints. Raises UserError.
+
+    argv: the flags that were given, some of which cannot change when a run goes on.
+    """
+    from siamclip.cli.command_line import resumed
+    from siamclip.device import reuse_large_buffers
+    from siamclip.models import checkpoint
+    from siamclip.training.run.state import saved_metadata
+
+    reuse_large_buffers()
+    root, resuming = Path(config.checkpoint_dir), config.resume
+    if resuming:
+        run = config.run_name or checkpoint.newest_run(root)
+        saved = saved_metadata(root / run / "last")
+        given = replace(config, run_name=run)
+        config = replace(resumed(saved["config"], given, argv, MAY_CHANGE_ON_RESUME), resume=False)
+    elif config.run_name and (root / config.run_name / "last" / checkpoint.METADATA).exists():
+        raise UserError("run_name", f"exists in {root}", "choose another, or add `resume`", config.run_name)
+    training = Training(config)
+    if resuming:
+        training.checkpoints.resume()
+    try:
+        training.run()
+    except KeyboardInterrupt:
+        folder = training.checkpoints.folder
+        resume = f"python train.py --resume --run_name {folder.name} --checkpoint_dir {folder.parent}"
+        can_resume = training.checkpoints.can_resume()
+        say(training, f"go on with: {resume}" if can_resume else "nothing was saved yet: start again")
+        raise
+    return training.checkpoints.folder
 
 
 class Training:
+    """A run: the encoder that learns, its photos, and where it stands (`state`)."""
+
     def __init__(self, config: TrainConfig) -> None:
+        import torch
+        from rich.console import Console
+
+        from dataset import load_augmented, load_splits
+        from siamclip.data.image.plate_masking import masked_reader
+        from siamclip.device import choose_device, make_accelerator
+        from siamclip.embedding.embedder import choose_precision
+        from siamclip.models.encoder import create
+        from siamclip.models.layers import checkpoint_gradients, freeze
+        from siamclip.training.images.mixing import make_mixing
+        from siamclip.training.images.training_set import TrainingSet
+        from siamclip.training.images.transforms import OnlineAugmentation
+        from siamclip.training.losses import takes_soft_labels
+        from siamclip.training.validation import ValidationSettings, Validator
+
         self.config = config
+        model = config.model.replace("/", "-").replace(":", "-")
+        self.name = config.run_name or f"{model}-{datetime.now():%Y%m%d-%H%M%S}"
+        # -- the encoder ----------------------------------------------------------------------------------------
         self.mixing = make_mixing(config.mix, config.mix_set, config.mix_probability, config.loss)
         torch.manual_seed(config.seed)  # random weights and proxies are the same in a run that goes on
-        device = choose_device(config.device)
+        self.device = choose_device(config.device)
         self.encoder = create(config.model, config.weights, config.image_size, config.geometry)
         self.pretrained = {name: tensor.clone() for name, tensor in self.encoder.tower.state_dict().items()}
-        self.precision = choose_precision(config.precision, device, self.encoder)
-        self.accelerator = make_accelerator(device, self.precision)
+        self.precision = choose_precision(config.precision, self.device, self.encoder)
+        self.accelerator = make_accelerator(self.device, self.precision)
+        self.device = self.accelerator.device  # of several GPUs this process's own
         self.console = Console(quiet=not self.accelerator.is_main_process)
-        if device.type == "cpu":
+        if self.device.type == "cpu":
             self.encoder.compute_dtype = self.precision
         if config.gradient_checkpointing:
             checkpoint_gradients(self.encoder)
         freeze(self.encoder, config.freeze_patch_embedding, config.freeze_blocks)
         self.mixing.try_out(self.encoder)
-
+        # -- the photos -----------------------------------------------------------------------------------------
         self.splits = load_splits(config)
-        train, val = self.splits.train, self.splits.val
         self.augmented = load_augmented(config.augmented_dir, self.splits, takes_soft_labels(config.loss))
-        self.photos = TrainingPhotos(train.files, train.paths, train.labels, self.augmented)
+        self.photos = TrainingSet(self.splits.train, self.augmented)
         read = masked_reader(
             self.encoder.spec.preprocessing,
-            train.root,
+            self.splits.train.root,
             config.plate_boxes,
             config.plate_detector,
             config.plate_mask_probability,
             config.seed,
         )
         self.train_loader = self._loader(self.photos.files, read)
-        self.val_loader = self._loader(val.files)
-        self.unreadable: list[tuple[str, str]] = []
+        on_pairs = ValidationSettings(
+            config.val_pairs_per_class,
+            config.positive_ratio,
+            config.margin,
+            config.positive_margin,
+            config.threshold,
+            config.seed,
+        )
+        self.validator = Validator(self.splits.val, self._loader, self._embed, on_pairs)
         self.augment = OnlineAugmentation(
             config.flip_probability if config.flip else 0.0,
             config.brightness if config.jitter else 0.0,
@@ -94,71 +133,65 @@ class Training:
             config.random_crop,
             config.random_erasing,
         )
+        self._prepare_learning()
+
+    def _prepare_learning(self) -> None:
+        """Loss, optimiser, and the checkpoints that keep the state of both."""
+        from siamclip.training.losses import make_loss
+        from siamclip.training.optimisation import make_optimizer, parameter_groups, proxy_groups
+        from siamclip.training.run.checkpoints import RunCheckpoints
+        from siamclip.training.run.state import TrainingState, photos_fingerprint
+
+        config, splits = self.config, self.splits
         balanced = config.positive_ratio if config.batching == "identities" else None
-        classes = len(train.identities)
-        loss = make_loss(
-            config.loss, config.margin, config.positive_margin, balanced, classes, self.encoder.spec.dimension
-        )
+        classes, dimension = len(splits.train.identities), self.encoder.spec.dimension
+        loss = make_loss(config.loss, config.margin, config.positive_margin, balanced, classes, dimension)
         groups = parameter_groups(self.encoder, config.learning_rate, config.weight_decay, config.layer_decay)
         proxies = proxy_groups(loss, config.learning_rate)
         optimizer = make_optimizer(config.optimizer, groups + proxies)
         self.model, self.optimizer = self.accelerator.prepare(self.encoder, optimizer)
         self.loss = self.accelerator.prepare(loss) if proxies else loss
         self.state = TrainingState(self.encoder, self.optimizer, loss, self.accelerator.scaler)
-        self.run = (
-            config.run_name or f"{config.model.replace('/', '-').replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
-        )
-        fingerprints = [photos_fingerprint(side.root, side.paths) for side in (train, val)]
+        fingerprints = [photos_fingerprint(side.root, side.paths) for side in (splits.train, splits.val)]
         fingerprints += [images.fingerprint for images in self.augmented]
-        folder = Path(config.checkpoint_dir) / self.run
-        self.checkpoints = RunCheckpoints(folder, self.state, fingerprints, self._about)
+        self.checkpoints = RunCheckpoints(
+            Path(config.checkpoint_dir) / self.name, self.state, fingerprints, self._about_the_run
+        )
 
     def _loader(self, files: Sequence[Path], read: Callable[[Path, int], np.ndarray] | None = None) -> PhotoLoader:
-        preprocessing = self.encoder.spec.preprocessing
+        """With its share of the memory for decoded photos. read: by default the encoder's preprocessing."""
+        from siamclip.data.loader import PhotoLoader
+
         share = len(files) / (len(self.photos) + len(self.splits.val))
-        return PhotoLoader(
-            files,
-            read or (lambda file, _: preprocessing.load(file)),
-            self.config.num_workers,
-            int(self.config.cache_gb * share * 2**30),
-        )
+        cache_bytes = int(self.config.cache_gb * share * 2**30)
+        load = read or (lambda file, _: self.encoder.spec.preprocessing.load(file))
+        return PhotoLoader(files, load, self.config.num_workers, cache_bytes)
 
     # -- the loop -------------------------------------------------------------------------------------------
 
-    def __call__(self) -> None:
-        config = self.config
-        self._introduce()
-        self._drop_unreadable_validation()
+    def run(self) -> None:
+        """All epochs that are left. Epoch 0 measures the pretrained weights."""
+        from siamclip.cli.yaml_settings import as_yaml
+        from siamclip.training.run.log import RunLog
+        from siamclip.training.run.progress import TrainingProgress
+
+        config, state = self.config, self.state  # which replaces its `progress` by the main process's
+        introduce(self)
+        self.splits.val = self.validator.drop_unreadable()
         is_main = self.accelerator.is_main_process
-        log = RunLog(Path(config.log_dir) / self.run, self.state.progress.step) if is_main else None
+        log = RunLog(Path(config.log_dir) / self.name, state.progress.step) if is_main else None
         if log:
             log.settings(as_yaml(config))
-        if not self.state.progress.history:
-            self._end_of_epoch(log, {})
+        if not state.progress.history:
+            self._validate_and_save(log, {})
         with TrainingProgress(self.console) as self.bar:
-            while not self._is_over():
-                figures = self._train_epoch(log)
-                progress = self.state.progress
-                progress.epoch, progress.batch, progress.sums = progress.epoch + 1, 0, {}
-                self._end_of_epoch(log, figures)
+            while not state.progress.is_over(config.num_epochs, config.early_stopping_patience):
+                means = self._train_epoch(log)
+                state.progress.epoch, state.progress.batch, state.progress.sums = state.progress.epoch + 1, 0, {}
+                self._validate_and_save(log, means)
         if log:
             self._finish()
             log.close()
-
-    def _introduce(self) -> None:
-        self.console.print(data_table(self.run, self.splits))
-        for line in [*data_notes(self.splits), *(images.note() for images in self.augmented)]:
-            self.console.print(printable(line), markup=False)
-        if self.augmented and self.config.plate_boxes:
-            self.console.print("--plate_boxes knows photos alone: it hides no plate in augmented images")
-        self.console.print(weights_line(self.encoder, self.precision, self.accelerator.device))
-        if self._is_over():
-            self.console.print(f"{self.run}: its {self.state.progress.epoch} epochs are done, nothing is left to train")
-
-    def _is_over(self) -> bool:
-        config, progress = self.config, self.state.progress
-        patience_is_over = 0 < config.early_stopping_patience <= progress.stale_epochs
-        return progress.epoch >= config.num_epochs or patience_is_over
 
     def _train_epoch(self, log: RunLog | None) -> Row:
         """One pass over the epoch's batches, from where a resumed run left it. Returns the epoch's means."""
@@ -174,47 +207,74 @@ class Training:
             batches_in_step = min(config.accumulation_steps, len(batches) - (progress.batch - in_step))
             self._backward(batch.without(unreadable), photos, 1 / batches_in_step)
             progress.batch += 1
-            self.bar.advance(len(photos), progress.figures().get("loss"))
+            self.bar.advance(len(photos), progress.means().get("loss"))
             if in_step + 1 < batches_in_step:
                 continue
             self._optimizer_step(steps)
             if log:
-                log.step(progress.step, progress.figures())
+                log.step(progress.step, progress.means())
             if time.monotonic() - last_save > 60 * config.save_every_minutes:
-                self._save_last()
+                # The processes look at their own clocks: nobody may wait for the others here.
+                if self.accelerator.is_main_process:
+                    self.checkpoints.save_last()
                 last_save = time.monotonic()
-        return progress.figures()
+        return progress.means()
+
+    def _batches(self) -> list[Batch]:
+        """This process's batches of the epoch under way; the same whenever it is asked for them."""
+        import numpy as np
+
+        from siamclip.device import from_main_process
+
+        config, state = self.config, self.state
+        rng = np.random.default_rng([config.seed, state.progress.epoch])
+        if config.batching == "identities":
+            batches = self.photos.identity_batches(config.batch_size, config.photos_per_class, rng)
+        else:
+            if config.negatives == "hard" and state.progress.batch == 0:
+                embeddings = self._embed(self.train_loader)
+                state.neighbours = from_main_process(self.photos.hard_negatives(embeddings, config.hard_pool))
+            batches = self.photos.pair_batches(
+                config.batch_size, config.samples_per_class, config.positive_ratio, rng, state.neighbours
+            )
+        processes = self.accelerator.num_processes
+        if len(batches) < processes:
+            problem = f"{processes} processes share {len(batches)} batches"
+            raise UserError("batch_size", problem, "lower it", config.batch_size)
+        return batches[self.accelerator.process_index : len(batches) - len(batches) % processes : processes]
 
     def _backward(self, batch: Batch, photos: np.ndarray, share: float) -> None:
         """Add a batch's share of a step's gradient: each photo is encoded once, however many of the pairs use it."""
+        import numpy as np
+        import torch
+
+        from siamclip.augmentation.mix.features import mixed_inside
+        from siamclip.training.images.mixing import current_features
+
         if not len(batch.pairs):
             return
-        config, progress, device = self.config, self.state.progress, self.accelerator.device
+        progress = self.state.progress
         # Whatever draws at random below starts from a seed of its own: a resumed run draws the same.
-        seeds = [config.seed, progress.epoch, progress.batch, self.accelerator.process_index]
+        seeds = [self.config.seed, progress.epoch, progress.batch, self.accelerator.process_index]
         torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
         rng = np.random.default_rng(seeds)
-        pixels = self.augment(torch.from_numpy(photos).to(device), rng)
-        pixels, mixed = self.mixing(pixels, self._features, rng)
+        pixels = self.augment(torch.from_numpy(photos).to(self.device), rng)
+        features = partial(current_features, self.encoder, self.device, self.precision)
+        pixels, mixed = self.mixing(pixels, features, rng)
         pairs = self.photos.pairs_of(batch, mixed.partner.cpu().numpy(), mixed.share.cpu().numpy())
-        labels = torch.from_numpy(self.photos.labels.hardened[batch.photos]).to(device)
+        labels = torch.from_numpy(self.photos.labels.hardened[batch.photos]).to(self.device)
         with mixed_inside(self.encoder, mixed):  # until gradients are there: checkpointed blocks run again for them
             embeddings = self.model(self.encoder.spec.preprocessing.normalise(pixels))
             loss = self.loss(embeddings, labels, pairs)
             if not torch.isfinite(loss.value):
-                raise self._diverged(f"the loss became {loss.value.item()}")
+                raise diverged(self, f"the loss became {loss.value.item()}")
             self.accelerator.backward(loss.value * share)
         progress.add({"loss": loss.value.item(), "active_negatives": loss.active_negatives})
 
-    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embeddings (N, D) of a batch by the weights as they are now: one forward pass more, a quarter of a step."""
-        self.encoder.eval()
-        features = encode(self.encoder, pixels.clone(), self.accelerator.device, self.precision).clone()
-        self.encoder.train()
-        return features
-
     def _optimizer_step(self, steps: int) -> None:
         """One step of the `steps` that an epoch has."""
+        from siamclip.learning_rate import learning_rate_factor
+
         config, progress = self.config, self.state.progress
         warmup, total = config.warmup_epochs * steps, config.num_epochs * steps
         factor = learning_rate_factor(progress.step, warmup, total, config.scheduler)
@@ -227,79 +287,31 @@ class Training:
         progress.step += 1
         progress.learning_rate = config.learning_rate * factor
 
-    def _batches(self) -> list[Batch]:
-        """This process's batches of the epoch under way; the same whenever it is asked for them."""
-        config, state = self.config, self.state
-        rng = np.random.default_rng([config.seed, state.progress.epoch])
-        if config.batching == "identities":
-            batches = self.photos.identity_batches(config.batch_size, config.photos_per_class, rng)
-        else:
-            if config.negatives == "hard" and state.progress.batch == 0:
-                embeddings = self._embed(self.train_loader)
-                state.neighbours = self._from_main(self.photos.hard_negatives(embeddings, config.hard_pool))
-            batches = self.photos.pair_batches(
-                config.batch_size, config.samples_per_class, config.positive_ratio, rng, state.neighbours
-            )
-        processes = self.accelerator.num_processes
-        if len(batches) < processes:
-            raise UserError(
-                "batch_size", f"{processes} processes share {len(batches)} batches", "lower it", config.batch_size
-            )
-        return batches[self.accelerator.process_index : len(batches) - len(batches) % processes : processes]
-
-    def _from_main(self, value: Any) -> Any:
-        """The main process's value, in every process: so that all of them decide alike."""
-        return broadcast_object_list([value])[0]
-
-    def _diverged(self, what: str) -> UserError:
-        return UserError(
-            "learning_rate",
-            f"{what} in epoch {self.state.progress.epoch + 1}",
-            "lower it, or set `precision` fp32",
-            f"{self.config.learning_rate:g}",
-        )
-
-    # -- validation -----------------------------------------------------------------------------------------
+    # -- after an epoch ---------------------------------------------------------------------------------------
 
     def _embed(self, loader: PhotoLoader) -> np.ndarray:
-        self.encoder.eval()
-        return embed_loaded(self.encoder, loader, self.accelerator.device, self.precision)
+        """float32 (N, D) of the loader's photos by the weights as they are now; rows of NaN for unreadable ones."""
+        from siamclip.embedding.embedder import embed_loaded
 
-    def _drop_unreadable_validation(self) -> None:
-        """Decode the validation photos once, so that its pairs are the same in every epoch."""
-        self._embed(self.val_loader)
-        val, failures = self.splits.val, self.val_loader.failures
-        if failures:
-            self.unreadable = [(val.paths[i], why) for i, why in failures.items()]
-            self.splits.val = val.select(~np.isin(np.arange(len(val)), list(failures)))
-            check_usable("validation", self.splits.val)
-            self.val_loader = self._loader(self.splits.val.files)
+        self.encoder.eval()
+        return embed_loaded(self.encoder, loader, self.device, self.precision)
 
     def _validate(self) -> Validation:
-        config, val = self.config, self.splits.val
-        embeddings = self._embed(self.val_loader)
-        for i, why in self.val_loader.failures.items():
-            raise UserError("", f"{val.files[i]}: can no longer be read ({why})", "put it back and go on with `resume`")
-        if not np.isfinite(embeddings).all():
-            raise self._diverged("the weights became so large that embeddings are not finite")
-        return validate(
-            embeddings,
-            fixed_pairs(val.labels, config.val_pairs_per_class, config.positive_ratio, config.seed),
-            config.margin,
-            config.positive_margin,
-            config.threshold,
-            config.positive_ratio,
-            config.seed,
-        )
+        try:
+            return self.validator()
+        except FloatingPointError as error:
+            raise diverged(self, str(error)) from None
 
-    # -- the end of an epoch, of a run ------------------------------------------------------------------------
+    def _validate_and_save(self, log: RunLog | None, means: Row) -> None:
+        """The end of an epoch, whose training gave `means`."""
+        from siamclip.device import from_main_process
+        from siamclip.training.run.progress import epoch_line, warnings
 
-    def _end_of_epoch(self, log: RunLog | None, figures: Row) -> None:
-        """Validate and save. Before the first epoch this measures the pretrained weights."""
-        config, progress = self.config, self.state.progress
+        config, state = self.config, self.state
         if self.accelerator.is_main_process:
+            progress = state.progress
             found = self._validate()
-            row = {"epoch": float(progress.epoch), **figures, **found.metrics}
+            row = {"epoch": float(progress.epoch), **means, **found.metrics}
             progress.history.append(row)
             self.console.print(epoch_line(row, config.num_epochs), highlight=False, soft_wrap=True)
             for warning in warnings(row, found.collapse):
@@ -311,70 +323,71 @@ class Training:
                 progress.stale_epochs += 1
             if progress.epoch and progress.epoch % config.save_every == 0:
                 self.checkpoints.save(f"epoch-{progress.epoch:03d}", found, config.positive_ratio)
-        self.state.progress = self._from_main(progress)
-        self._save_last()
-        self.accelerator.wait_for_everyone()
-        if log:
-            log.epoch(self.state.progress.history, self.state.progress.step)
-            log.skipped(self._left_out())
-
-    def _save_last(self) -> None:
-        # Inside an epoch the processes look at their own clocks: nobody may wait for the others here.
+        state.progress = from_main_process(state.progress)
         if self.accelerator.is_main_process:
             self.checkpoints.save_last()
+        self.accelerator.wait_for_everyone()
+        if log:
+            log.epoch(state.progress.history, state.progress.step)
+            log.skipped(self._left_out())
 
-    def _about(self) -> dict[str, Any]:
-        """What checkpoints say of the run, besides weights, figures and how far it has come."""
+    def _finish(self) -> None:
+        """Blend the best weights with the pretrained ones as validation likes best, and say what came out."""
+        from siamclip.models import checkpoint
+        from siamclip.training.run.progress import final_table
+
+        folder = self.checkpoints.folder
+        if self.config.wise_ft:
+            alpha = self.checkpoints.blend_best(self.pretrained, self._validate, self.config.positive_ratio)
+            self.console.print(f"WiSE-FT: {alpha:.1f} of the fine-tuned and {1 - alpha:.1f} of the pretrained weights")
+        self.console.print(final_table(self.state.progress.history[0], checkpoint.read_metadata(folder / "best")))
+        say(self, f"next: python evaluate.py --checkpoint {folder} --data_dir {self.splits.train.root}")
+
+    def _about_the_run(self) -> dict[str, Any]:
+        """What checkpoints say of the run, besides weights, metrics and how far it has come."""
+        from dataset import SPLITS
+
         return {
             "config": asdict(self.config),
             "data_dir": str(self.splits.train.root),
             "split": {name: getattr(self.splits, name).identities for name in SPLITS},
         }
 
-    def _finish(self) -> None:
-        """Blend the best weights with the pretrained ones as validation likes best, and say what came out."""
-        if self.config.wise_ft:
-            alpha = self.checkpoints.blend_best(self.pretrained, self._validate, self.config.positive_ratio)
-            self.console.print(f"WiSE-FT: {alpha:.1f} of the fine-tuned and {1 - alpha:.1f} of the pretrained weights")
-        best = checkpoint.read_metadata(self.checkpoints.folder / "best")
-        self.console.print(final_table(self.state.progress.history[0], best))
-        self.console.print(
-            f"next: python evaluate.py --checkpoint {self.checkpoints.folder} --data_dir {self.splits.train.root}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-
     def _left_out(self) -> list[tuple[str, str]]:
+        """(path, reason) of every file that is not trained or validated on."""
         found = [(self.photos.names[i], why) for i, why in self.train_loader.failures.items()]
         found += [(f"{images.folder}/{path}", why) for images in self.augmented for path, why in images.skipped]
-        return found + self.unreadable + [(file.path, file.reason) for file in self.splits.skipped]
+        return found + self.validator.unreadable + [(file.path, file.reason) for file in self.splits.skipped]
 
 
-def train(config: TrainConfig, argv: Sequence[str] = ()) -> Path:
-    """Run, or go on with a run; returns the folder of its checkpoints. Raises UserError."""
-    reuse_large_buffers()
-    root, resuming = Path(config.checkpoint_dir), config.resume
-    if resuming:
-        run = config.run_name or checkpoint.newest_run(root)
-        saved = saved_metadata(root / run / "last")
-        given = replace(config, run_name=run)
-        config = replace(resumed(saved["config"], given, argv, MAY_CHANGE_ON_RESUME), resume=False)
-    elif config.run_name and (root / config.run_name / "last" / checkpoint.METADATA).exists():
-        raise UserError("run_name", f"exists in {root}", "choose another, or add `resume`", config.run_name)
-    training = Training(config)
-    if resuming:
-        training.checkpoints.resume()
-    try:
-        training()
-    except KeyboardInterrupt:
-        training.console.print(training.checkpoints.how_to_go_on(), highlight=False, markup=False, soft_wrap=True)
-        raise
-    return training.checkpoints.folder
+# -- what is said -------------------------------------------------------------------------------------------------
 
 
-def main() -> None:
-    train(load(TrainConfig, description=__doc__), sys.argv[1:])
+def introduce(training: Training) -> None:
+    """The sides of the split, what was left out, and what is trained."""
+    from dataset import data_notes, data_table
+    from siamclip.training.run.progress import weights_line
+
+    config, console, progress = training.config, training.console, training.state.progress
+    console.print(data_table(training.name, training.splits))
+    for line in [*data_notes(training.splits), *(images.note() for images in training.augmented)]:
+        console.print(printable(line), markup=False)
+    if training.augmented and config.plate_boxes:
+        console.print("--plate_boxes knows photos alone: it hides no plate in augmented images")
+    console.print(weights_line(training.encoder, training.precision, training.device))
+    if progress.is_over(config.num_epochs, config.early_stopping_patience):
+        console.print(f"{training.name}: its {progress.epoch} epochs are done, nothing is left to train")
+
+
+def say(training: Training, line: str) -> None:
+    """A line to copy from: neither wrapped nor coloured."""
+    training.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def diverged(training: Training, what: str) -> UserError:
+    learning_rate, epoch = training.config.learning_rate, training.state.progress.epoch + 1
+    problem, remedy = f"{what} in epoch {epoch}", "lower it, or set `precision` fp32"
+    return UserError("learning_rate", problem, remedy, f"{learning_rate:g}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from siamclip.errors import UserError
 
@@ -64,6 +64,13 @@ def make_accelerator(device: torch.device, precision: torch.dtype | None) -> Acc
     names = {torch.float16: "fp16", torch.bfloat16: "bf16", None: "no"}
     mixed = "no" if device.type == "cpu" else names[precision]
     return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
+
+
+def from_main_process(value: Any) -> Any:
+    """The main process's value, in every process of an accelerated run, so that all of them decide alike."""
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0]
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h

@@ -120,7 +120,7 @@ def test_going_on_with_a_finished_run_changes_nothing(
 
 
 def test_an_existing_name_is_refused(finished: TrainConfig) -> None:
-    with pytest.raises(UserError, match=r"--run_name run: exists in .*--resume"):
+    with pytest.raises(UserError, match=r"run_name run: exists in .*resume"):
         train.train(finished)
 
 
@@ -130,7 +130,7 @@ def test_other_flags_are_refused_on_resume(finished: TrainConfig) -> None:
 
 
 def test_nothing_to_go_on_with(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"--resume: .*saved nothing yet"):
+    with pytest.raises(UserError, match=r"resume: .*saved nothing yet"):
         train.train(settings(data, tmp_path, resume=True), ["--resume"])
 
 
@@ -175,7 +175,7 @@ def test_damaged_photos_are_listed_and_do_not_end_the_run(batching: str, tmp_pat
 
 def test_a_loss_that_is_not_finite_is_explained(data: Path, tmp_path: Path) -> None:
     config = settings(data, tmp_path, learning_rate=1e30, warmup_epochs=0.0, clip_norm=0.0)
-    with pytest.raises(UserError, match=r"--learning_rate 1e\+30: .* in epoch 1; lower it"):
+    with pytest.raises(UserError, match=r"learning_rate 1e\+30: .* in epoch 1; lower it"):
         train.train(config)
     assert checkpoint.read_metadata(run_folder(config) / "last")["epoch"] == 0
 

@@ -108,15 +108,15 @@ def test_a_loss_of_hard_labels_trains_without_those_of_several_identities(
 ) -> None:
     changes = {"loss": "proxy-anchor", "batching": "identities", **SMALL}
     training = train.Training(settings(data, tmp_path, augmented_dir=(str(out),), **changes))
-    training._introduce()
+    train.introduce(training)
     said = " ".join(capsys.readouterr().out.split())
-    assert "1 augmented images; left out: 2 of several identities, which --loss contrastive alone understands" in said
+    assert "1 augmented images; left out: 2 of several identities, which the contrastive loss alone understands" in said
     made = len(training.splits.train)
     assert len(training.photos) == made + 1
     batch = next(batch for batch in training._batches() if made in batch.photos)
     photos, unreadable = next(training.train_loader.stream([batch.photos]))
     training._backward(batch.without(unreadable), photos, 1.0)
-    assert math.isfinite(training.state.progress.figures()["loss"])
+    assert math.isfinite(training.state.progress.means()["loss"])
 
 
 def test_damaged_images_are_listed_by_name(data: Path, tmp_path: Path) -> None:
@@ -194,23 +194,23 @@ def test_two_batches_with_each_method(
     tower = contrastive.encoder.tower
     before = {key: tensor.clone() for key, tensor in tower.state_dict().items()}
     worth, gradient = two_batches(contrastive, name, assignments, monkeypatch)
-    figures = contrastive.state.progress.figures()
+    means = contrastive.state.progress.means()
     assert contrastive.state.progress.sums["batches"] == 2
-    assert figures["loss"] > 0 and math.isfinite(figures["loss"])
-    assert 0 <= figures["active_negatives"] <= 1
+    assert means["loss"] > 0 and math.isfinite(means["loss"])
+    assert 0 <= means["active_negatives"] <= 1
     assert torch.isfinite(gradient).all() and gradient.abs().sum() > 0
     soft = (worth > 0) & (worth < 1)
     assert soft.any() == MIXERS[name].mixes_labels
     tower.load_state_dict(before)  # batch norms have learnt statistics: SamplePairing asks the network as it is
     again, _ = two_batches(contrastive, name, assignments, monkeypatch)
     np.testing.assert_array_equal(worth, again)
-    assert contrastive.state.progress.figures()["loss"] == pytest.approx(figures["loss"], rel=1e-5)
+    assert contrastive.state.progress.means()["loss"] == pytest.approx(means["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name, mixer in MIXERS.items() if not mixer.mixes_labels])
 def test_masks_with_a_loss_of_hard_labels(name: str, proxies: train.Training, monkeypatch: pytest.MonkeyPatch) -> None:
     _, gradient = two_batches(proxies, name, [], monkeypatch)
-    assert math.isfinite(proxies.state.progress.figures()["loss"])
+    assert math.isfinite(proxies.state.progress.means()["loss"])
     assert torch.isfinite(gradient).all() and gradient.abs().sum() > 0
 
 

@@ -19,9 +19,12 @@ from config import TrainConfig
 from siamclip.models import checkpoint
 from siamclip.training.run import state as training_state
 
-# The server imports torch once; its children start at once, without the threads of this process.
+# The server imports torch and what train.py needs once; its children start at once, without this process's threads.
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["train", "torch.utils.tensorboard", "siamclip.evaluation.report.plots", __name__])
+SERVER.set_forkserver_preload([
+    "train", "dataset", "accelerate.utils", "torch.utils.tensorboard", "siamclip.training.images.training_set",
+    "siamclip.training.run.checkpoints", "siamclip.training.images.mixing", "siamclip.evaluation.report.plots", __name__,
+])  # fmt: skip
 
 
 def noisy_squares(root: Path, identities: int = 12, photos: int = 4, side: int = 64) -> Path:

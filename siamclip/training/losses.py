@@ -66,7 +66,8 @@ class ContrastiveLoss(nn.Module):
     def __init__(self, margin: float, positive_margin: float = 0.0, positive_ratio: float | None = None) -> None:
         super().__init__()
         if not 0 < margin <= 2:
-            raise UserError("margin", "must lie in (0, 2]: unit vectors are never farther apart than 2", value=margin)
+            problem = "must lie in (0, 2]: unit vectors are never farther apart than 2"
+            raise UserError("margin", problem, value=margin)
         self.margin, self.positive_margin, self.positive_ratio = margin, positive_margin, positive_ratio
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor, pairs: Pairs) -> LossValue:
@@ -183,7 +184,7 @@ def make_loss(
         return ContrastiveLoss(margin, positive_margin, positive_ratio)
     if key not in LABEL_LOSSES:
         hint = suggestion(key, LOSS_NAMES, f"choose one of {', '.join(LOSS_NAMES)}")
-        raise UserError("loss", "no such loss", f"{hint}", name)
+        raise UserError("loss", "no such loss", hint, name)
     from pytorch_metric_learning import losses, miners
 
     settings = {"margin": margin, "classes": classes, "dimension": dimension}

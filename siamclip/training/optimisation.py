@@ -1,4 +1,4 @@
-"""The accelerator, parameter groups, the learning-rate schedule, and the interpolation of weights."""
+"""Optimisers with their parameter groups, and the interpolation of weights."""
 
 from __future__ import annotations
 

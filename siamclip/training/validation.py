@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from siamclip.data.pairs import Pairs, balance
+from siamclip.data.collection import Collection, check_usable
+from siamclip.data.loader import PhotoLoader
+from siamclip.data.pairs import Pairs, balance, fixed_pairs
+from siamclip.errors import UserError
 from siamclip.metrics.calibration import fit_calibration
 from siamclip.metrics.collapse import Collapse, collapse_report
 from siamclip.metrics.pairs import pair_distances
@@ -26,6 +31,60 @@ class Validation:
     distances: np.ndarray  # (P,)
     same: np.ndarray  # (P,)
     collapse: Collapse
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """Pairs and what is measured on them; the fields have the names of the run's settings (val_pairs_per_class ...)."""
+
+    pairs_per_class: int
+    positive_ratio: float
+    margin: float
+    positive_margin: float
+    threshold: float | None
+    seed: int
+
+
+class Validator:
+    """Measures an encoder on the validation side: in every epoch on the same pairs of the same photos.
+
+    open_loader: what loads given files. embed: a loader's photos -> (N, D) float32 by the weights as they are now, with
+    rows of NaN for those that cannot be read. unreadable: (path, reason) of the photos that were dropped.
+    """
+
+    def __init__(
+        self,
+        photos: Collection,
+        open_loader: Callable[[Sequence[Path]], PhotoLoader],
+        embed: Callable[[PhotoLoader], np.ndarray],
+        settings: ValidationSettings,
+    ) -> None:
+        self.photos, self.settings = photos, settings
+        self.unreadable: list[tuple[str, str]] = []
+        self._open_loader, self._embed = open_loader, embed
+        self._loader = open_loader(photos.files)
+
+    def drop_unreadable(self) -> Collection:
+        """Decode all photos once, and keep and return those that can be read. Raises UserError if these are too few."""
+        self._embed(self._loader)
+        if failures := self._loader.failures:
+            self.unreadable = [(self.photos.paths[i], why) for i, why in failures.items()]
+            self.photos = self.photos.select(~np.isin(np.arange(len(self.photos)), list(failures)))
+            check_usable("validation", self.photos)
+            self._loader = self._open_loader(self.photos.files)
+        return self.photos
+
+    def __call__(self) -> Validation:
+        """Raises UserError for a photo that can no longer be read, FloatingPointError for embeddings without value."""
+        embeddings, given = self._embed(self._loader), self.settings
+        for i, why in self._loader.failures.items():
+            problem = f"{self.photos.files[i]}: can no longer be read ({why})"
+            raise UserError("", problem, "put it back and go on with `resume`")
+        if not np.isfinite(embeddings).all():
+            raise FloatingPointError("the weights became so large that embeddings are not finite")
+        pairs = fixed_pairs(self.photos.labels, given.pairs_per_class, given.positive_ratio, given.seed)
+        measured_with = (given.margin, given.positive_margin, given.threshold, given.positive_ratio, given.seed)
+        return validate(embeddings, pairs, *measured_with)
 
 
 def validate(

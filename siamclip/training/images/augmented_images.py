@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection as Container
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import xxhash
 
 from siamclip.augmentation.contracts import MadeImage
 from siamclip.augmentation.output.manifest import read_manifest
+from siamclip.data.collection import Collection
 from siamclip.data.identities import identity_of, plate_of
 from siamclip.data.image.decode import probe
 from siamclip.errors import ImageError, UserError
@@ -21,12 +23,12 @@ from siamclip.training.soft_labels import SoftLabels
 
 HELD_OUT = "made of an identity that is held out for validation or test"
 NO_PHOTO = "made of what is no training photo"
-NEEDS_SOFT_LOSS = "of several identities, which --loss contrastive alone understands"
+NEEDS_SOFT_LOSS = "of several identities, which the contrastive loss alone understands"
 UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
-class MadePhotos:
+class AugmentedImages:
     """Images made of training photos. `labels` index into the train side's identities; `paths` lie below `folder`."""
 
     folder: Path
@@ -62,23 +64,19 @@ class MadePhotos:
 
 
 def usable_images(
-    folder: Path,
-    train_paths: Sequence[str],
-    train_identities: Sequence[str],
-    held_out: Collection[str],
-    soft_labels: bool,
-    workers: int = 8,
-) -> MadePhotos:
+    folder: Path, train: Collection, held_out: Container[str], soft_labels: bool, workers: int = 8
+) -> AugmentedImages:
     """The images of an output folder of augment.py that were kept and are made of the train side alone.
 
-    Every parent must be among `train_paths` (relative to what augment.py was given), and no identity of a parent or a
-    label may share its plate with one of `held_out`, the identities of validation and test. Without `soft_labels`
-    images of several identities are left out. Raises UserError if nothing is left.
+    Every parent must be a photo of `train` (by its path relative to what augment.py was given), and no identity of a
+    parent or a label may share its plate with one of `held_out`, the identities of validation and test. Without
+    `soft_labels` images of several identities are left out. Headers are read by `workers` threads. Raises UserError if
+    nothing is left.
     """
     rows = read_manifest(folder)
-    numbers = {_composed(name): i for i, name in enumerate(train_identities)}
+    numbers = {_composed(name): i for i, name in enumerate(train.identities)}
     plates = {plate_of(name) for name in held_out}
-    photos = {_composed(path) for path in train_paths}
+    photos = {_composed(path) for path in train.paths}
     left_out: Counter[str] = Counter()
     candidates = []
     for row in sorted(rows, key=lambda row: row.path):
@@ -102,13 +100,10 @@ def usable_images(
     kept = [row for row, why in zip(candidates, damages, strict=True) if why is None]
     if not kept:
         reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.most_common())
-        raise UserError(
-            "augmented_dir",
-            f"none of its {len(rows)} images can be trained on ({reasons or 'it is empty'})",
-            "give augment.py the folder that is trained on as its `input_dir`",
-            folder,
-        )
-    return MadePhotos(folder, [row.path for row in kept], _labels(kept, numbers), left_out, skipped)
+        problem = f"none of its {len(rows)} images can be trained on ({reasons or 'it is empty'})"
+        remedy = "give augment.py the folder that is trained on as its `input_dir`"
+        raise UserError("augmented_dir", problem, remedy, folder)
+    return AugmentedImages(folder, [row.path for row in kept], _labels(kept, numbers), left_out, skipped)
 
 
 def _reason_against(

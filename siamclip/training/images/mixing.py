@@ -12,10 +12,24 @@ import torch
 from siamclip.augmentation.method_table import MIXERS, Mixer
 from siamclip.augmentation.mix.batch import Mixed, untouched
 from siamclip.augmentation.mix.features import mixed_inside
+from siamclip.embedding.embedder import encode
 from siamclip.errors import UserError, settings_called
 from siamclip.methods import effective, load_target
 from siamclip.models.encoder import SiameseEncoder
 from siamclip.training.losses import takes_soft_labels
+
+
+def current_features(
+    encoder: SiameseEncoder, device: torch.device, precision: torch.dtype | None, photos: torch.Tensor
+) -> torch.Tensor:
+    """Embeddings (N, D) of a batch, float32 (N, S, S, 3) in [0, 255], by the weights as they are now.
+
+    One forward pass more: a quarter of a step's time. The encoder is in training mode before and afterwards.
+    """
+    encoder.eval()
+    features = encode(encoder, photos.clone(), device, precision).clone()
+    encoder.train()
+    return features
 
 
 @dataclass(frozen=True)

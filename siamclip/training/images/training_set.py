@@ -5,36 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 
+from siamclip.data.collection import Collection
 from siamclip.data.pairs import Pairs
-from siamclip.training.images.augmented_images import MadePhotos
+from siamclip.training.images.augmented_images import AugmentedImages
 from siamclip.training.mining import hard_negatives
 from siamclip.training.sampling import Batch, draw_pairs, identity_batches, pair_batches
 from siamclip.training.soft_labels import SoftLabels, agreement, mix
 
 
-class TrainingPhotos:
-    """`files[i]`, called `names[i]` in the log, has the soft label number i. `labels` (N,) are those of the photos, of
-    which every identity has one.
+class TrainingSet:
+    """`files[i]`, called `names[i]` in the log, has the soft label number i. The photos come first, and every identity
+    has one; then the augmented images.
 
     A mixed image stands in for one photo of one of its identities in each epoch, drawn by their shares: it gets into
     pairs and batches as any other photo does, and what a pair of it is worth comes from the soft labels of both
     (`soft_labels.agreement`).
     """
 
-    def __init__(
-        self,
-        files: Sequence[Path],
-        names: Sequence[str],
-        labels: np.ndarray,
-        made: Sequence[MadePhotos],
-    ) -> None:
-        self.files = [*files, *(file for images in made for file in images.files)]
-        self.names = [*names, *(file.as_posix() for file in self.files[len(files) :])]
-        self.labels = reduce(SoftLabels.followed_by, (images.labels for images in made), SoftLabels.hard(labels))
+    def __init__(self, photos: Collection, augmented: Sequence[AugmentedImages]) -> None:
+        self.files = [*photos.files, *(file for images in augmented for file in images.files)]
+        self.names = [*photos.paths, *(file.as_posix() for file in self.files[len(photos) :])]
+        every_label = (images.labels for images in augmented)
+        self.labels = reduce(SoftLabels.followed_by, every_label, SoftLabels.hard(photos.labels))
 
     def __len__(self) -> int:
         return len(self.files)

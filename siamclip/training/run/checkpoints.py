@@ -59,20 +59,13 @@ class RunCheckpoints:
         """Take up the state of `last`. Raises UserError if the photos are not those it was trained on."""
         metadata = saved_metadata(self.folder / "last")
         if metadata["photos"] != self.fingerprints:
-            raise UserError(
-                "resume",
-                "photos were added, removed, moved or changed since it stopped",
-                "start a new run",
-                self.folder.name,
-            )
+            problem = "photos were added, removed, moved or changed since it stopped"
+            raise UserError("resume", problem, "start a new run", self.folder.name)
         self.state.load(self.folder / "last", metadata)
 
-    def how_to_go_on(self) -> str:
-        if not (self.folder / "last" / checkpoint.METADATA).exists():
-            return "nothing was saved yet: start again"
-        return (
-            f"go on with: python train.py --resume --run_name {self.folder.name} --checkpoint_dir {self.folder.parent}"
-        )
+    def can_resume(self) -> bool:
+        """Whether anything was saved to go on from."""
+        return (self.folder / "last" / checkpoint.METADATA).exists()
 
     def _metadata(self) -> dict[str, Any]:
         return {

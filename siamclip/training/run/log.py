@@ -64,9 +64,8 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            "log_dir", f"cannot be written ({error.strerror})", "make room or choose another, and `resume`", folder
-        ) from error
+        problem, remedy = f"cannot be written ({error.strerror})", "make room or choose another, and `resume`"
+        raise UserError("log_dir", problem, remedy, folder) from error
 
 
 def _as_csv(rows: Sequence[Sequence[object]]) -> bytes:

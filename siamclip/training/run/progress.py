@@ -79,9 +79,11 @@ def warnings(row: dict[str, float], collapse: Collapse) -> list[str]:
     """What goes wrong while there is time to stop: a collapsing space, or nothing left that pushes apart."""
     found = []
     if collapse.collapsed:
-        found.append(f"The embedding space is collapsing: {collapse.reason}. Lower --learning_rate or raise --margin.")
+        found.append(
+            f"The embedding space is collapsing: {collapse.reason}. Lower the learning rate or raise the margin."
+        )
     if row.get("active_negatives") == 0:
-        found.append("No negative pair is pushed apart any more: raise --margin, or stop here.")
+        found.append("No negative pair is pushed apart any more: raise the margin, or stop here.")
     return found
 
 

@@ -29,12 +29,16 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch under way
     history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch; row 0 is before training
 
-    def add(self, figures: Mapping[str, float]) -> None:
-        """A batch's figures to the epoch's sums."""
-        for name, value in {**figures, "batches": 1}.items():
+    def is_over(self, num_epochs: int, early_stopping_patience: int) -> bool:
+        """Whether all epochs are done, or `early_stopping_patience` (0: off) of them in a row have not helped."""
+        return self.epoch >= num_epochs or 0 < early_stopping_patience <= self.stale_epochs
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """A batch's values to the epoch's sums."""
+        for name, value in {**values, "batches": 1}.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
-    def figures(self) -> dict[str, float]:
+    def means(self) -> dict[str, float]:
         """Means over the epoch's batches so far; nothing of them if none had a readable pair."""
         means = {name: total / self.sums["batches"] for name, total in self.sums.items() if name != "batches"}
         return means | {"learning_rate": self.learning_rate}
@@ -85,9 +89,8 @@ class TrainingState:
 def saved_metadata(folder: Path) -> dict[str, Any]:
     """The metadata of a run's `last`. Raises UserError if the run has saved nothing to go on with."""
     if not (folder / checkpoint.METADATA).is_file():
-        raise UserError(
-            "resume", f"{folder.parent} holds no run that can go on (it has saved nothing yet)", "leave `resume` out"
-        )
+        problem = f"{folder.parent} holds no run that can go on (it has saved nothing yet)"
+        raise UserError("resume", problem, "leave `resume` out")
     return checkpoint.read_metadata(folder)
 
 

@@ -9,8 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from siamclip.data.collection import Collection
 from siamclip.errors import UserError
-from siamclip.training.images.augmented_images import HELD_OUT, NEEDS_SOFT_LOSS, NO_PHOTO, MadePhotos, usable_images
+from siamclip.training.images.augmented_images import (
+    HELD_OUT,
+    NEEDS_SOFT_LOSS,
+    NO_PHOTO,
+    AugmentedImages,
+    usable_images,
+)
 from tests.augmented_folders import augmented_folder, blend
 
 IDENTITIES = ["A", "B", "Ä~2", "京"]
@@ -19,8 +26,9 @@ HELD = ["test 1", "val 1", "Ö~1"]
 WITHIN, CROSS = blend("B/0.png", "B/1.png"), blend("A/0.png", "京/2.png", 0.25)
 
 
-def used(folder: Path, soft_labels: bool = True) -> MadePhotos:
-    return usable_images(folder, PHOTOS, IDENTITIES, HELD, soft_labels)
+def used(folder: Path, soft_labels: bool = True) -> AugmentedImages:
+    train = Collection(Path("photos"), PHOTOS, np.repeat(np.arange(len(IDENTITIES)), 3), IDENTITIES)
+    return usable_images(folder, train, HELD, soft_labels)
 
 
 def test_labels_are_those_of_the_manifest(tmp_path: Path) -> None:
@@ -34,7 +42,7 @@ def test_labels_are_those_of_the_manifest(tmp_path: Path) -> None:
     assert found.note() == f"{tmp_path}: 3 augmented images, 1 of them of several identities"
 
 
-def rows_of(found: MadePhotos) -> dict[str, tuple[list[int], list[float]]]:
+def rows_of(found: AugmentedImages) -> dict[str, tuple[list[int], list[float]]]:
     labels = found.labels
     return dict(zip(found.paths, zip(labels.identities.tolist(), labels.shares.tolist(), strict=True), strict=True))
 
@@ -76,7 +84,7 @@ def test_a_loss_of_hard_labels_gets_none_of_several_identities(tmp_path: Path) -
     found = used(folder, soft_labels=False)
     assert found.paths == [WITHIN.path]
     assert found.left_out == {NEEDS_SOFT_LOSS: 1}
-    assert "--loss contrastive" in found.note()
+    assert "the contrastive loss alone" in found.note()
     assert not found.labels.mixed.any()
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siamclip.data.collection import Collection
 from siamclip.data.pairs import Pairs
-from siamclip.training.images.augmented_images import MadePhotos
-from siamclip.training.images.training_set import TrainingPhotos
+from siamclip.training.images.augmented_images import AugmentedImages
+from siamclip.training.images.training_set import TrainingSet
 from siamclip.training.sampling import Batch, draw_pairs, identity_batches, pair_batches
 from siamclip.training.soft_labels import SoftLabels
 
@@ -21,19 +22,19 @@ COUNTS = [3, 1, 4, 2]
 LABELS = np.repeat(np.arange(4), COUNTS)
 
 
-def made(rows: list[dict[int, float]], folder: str = "out") -> MadePhotos:
+def made(rows: list[dict[int, float]], folder: str = "out") -> AugmentedImages:
     """Images whose labels are given as identity -> share."""
     width = max(map(len, rows), default=1)
     identities, shares = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width))
     for i, row in enumerate(rows):
         identities[i, : len(row)], shares[i, : len(row)] = list(row), list(row.values())
     names = [f"{i}.png" for i in range(len(rows))]
-    return MadePhotos(Path(folder), names, SoftLabels(identities, shares), Counter(), [])
+    return AugmentedImages(Path(folder), names, SoftLabels(identities, shares), Counter(), [])
 
 
-def photos(*folders: MadePhotos) -> TrainingPhotos:
+def photos(*folders: AugmentedImages) -> TrainingSet:
     names = [f"{label}/{i}.png" for i, label in enumerate(LABELS)]
-    return TrainingPhotos([Path("data") / name for name in names], names, LABELS, folders)
+    return TrainingSet(Collection(Path("data"), names, LABELS, ["A", "B", "C", "D"]), folders)
 
 
 # Photos number 10 to 13, then 14.
@@ -55,7 +56,7 @@ def as_lists(batches: list[Batch]) -> list[list[list[float]]]:
     ]
 
 
-def worth(collection: TrainingPhotos, batch: Batch) -> np.ndarray:
+def worth(collection: TrainingSet, batch: Batch) -> np.ndarray:
     number = len(batch.photos)
     return collection.pairs_of(batch, np.arange(number), np.ones(number, np.float32)).same
 

@@ -109,5 +109,5 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_user(tmp_path: Path)
 def test_a_log_folder_that_vanishes_is_an_error_of_the_user(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "run", 0)
     shutil.rmtree(tmp_path / "run")
-    with pytest.raises(UserError, match="resume"):
+    with pytest.raises(UserError, match="and resume"):
         log.settings("model: x")
