@@ -110,7 +110,7 @@ def test_groups_that_cannot_be_used(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=match):
             load_splits(TrainConfig(data_dir=str(tmp_path / "data"), duplicate_groups=file, **settings))
 
-    refused("path,group\ndata/京A1/0.png,1\n", "none of its photos lies in --data_dir")
+    refused("path,group\ndata/京A1/0.png,1\n", "none of its photos lies in data_dir")
     refused("file,group\n", "has no columns path and group")
     refused("", "has no columns path and group")
     refused("path,group\nA/1.png\n", "line 2 has no path or no group")
