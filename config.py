@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from siamclip.cli import command_line
-from siamclip.errors import exit_on_user_error
 
 # -- groups of settings that several scripts share --------------------------------------------------------------------
 # The scripts' dataclasses inherit them. --help lists the fields of the last base first, and a class's own last.
@@ -372,13 +371,3 @@ def load(config_type: type[Settings], argv: Sequence[str] | None = None, descrip
     if config_type is not TrainConfig:
         return command_line.parse(config_type, argv, description)
     return command_line.parse(config_type, argv, description, recipe_settings, ("recipe", "model"))
-
-
-def answer_early(config_type: type, description: str | None) -> None:
-    """End a script on --help or on settings that `load` refuses; does nothing otherwise.
-
-    A script whose imports take seconds calls it before them, if it is run (`__name__ == "__main__"`), and loads its
-    settings in `main` as other scripts do.
-    """
-    with exit_on_user_error():
-        load(config_type, description=description)

@@ -10,46 +10,46 @@ The validation identities choose threshold and calibration; the metrics are thos
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import EvaluateConfig, answer_early, load
-
-if __name__ == "__main__":  # --help and mistyped flags are answered before the imports below
-    answer_early(EvaluateConfig, __doc__)
-
-from siamclip.cli.progress_bars import Bars
-from siamclip.cli.yaml_settings import as_yaml
-from siamclip.data.collection import Collection, check_usable
-from siamclip.device import reuse_large_buffers
+from config import EvaluateConfig, load
 from siamclip.errors import UserError, exit_on_user_error, settings_called
-from siamclip.evaluation import embedders
-from siamclip.evaluation.embedders import ComparedEmbedder
-from siamclip.evaluation.measurement.cloned_plates import clone_metrics, pairs_by_plate, read_cloned_pairs
-from siamclip.evaluation.measurement.contracts import EvaluationProtocol
-from siamclip.evaluation.measurement.measure import measure, score, verification_metrics
-from siamclip.evaluation.photos import (
-    EvaluatedPhotos,
-    SeenIdentities,
-    fairness_notes,
-    few_identities_note,
-    select_photos,
-)
-from siamclip.evaluation.report import metrics_json
-from siamclip.evaluation.report.console import print_results
-from siamclip.evaluation.report.files import claim_folder, write_evaluation
-from siamclip.metrics.verification import confusion
-from siamclip.models import checkpoint
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what takes long to load is imported where it is used, so that --help is quick
     from rich.console import Console
+
+    from siamclip.evaluation.embedders import ComparedEmbedder
+    from siamclip.evaluation.measurement.contracts import EmbeddedPhotos, EvaluationProtocol, Measurement
+    from siamclip.evaluation.photos import EvaluatedPhotos, SeenIdentities
+
+
+def main() -> None:
+    from rich.console import Console
+
+    from siamclip.device import reuse_large_buffers
+
+    config = load(EvaluateConfig, description=__doc__)
+    reuse_large_buffers()
+    evaluate(config, Console())
 
 
 def evaluate(config: EvaluateConfig, console: Console) -> Path:
     """Measure, and write the report; returns its path. Raises UserError."""
+    from siamclip.cli.progress_bars import Bars
+    from siamclip.cli.yaml_settings import as_yaml
+    from siamclip.evaluation import embedders
+    from siamclip.evaluation.measurement.cloned_plates import clone_metrics, pairs_by_plate, read_cloned_pairs
+    from siamclip.evaluation.measurement.measure import measure, score, verification_metrics
+    from siamclip.evaluation.photos import SeenIdentities, fairness_notes, few_identities_note
+    from siamclip.evaluation.report.console import print_results
+    from siamclip.evaluation.report.files import claim_folder, write_evaluation
+    from siamclip.evaluation.report.metrics_json import cloned_plates_entry, metrics_entry
+    from siamclip.models import checkpoint
+
     protocol = protocol_of(config)
     folder = checkpoint.find(config.checkpoint, Path(config.checkpoint_dir))
     metadata = checkpoint.read_metadata(folder)
@@ -59,18 +59,14 @@ def evaluate(config: EvaluateConfig, console: Console) -> Path:
     seen = SeenIdentities.of(metadata)
     photos = find_photos(config, seen)
     compared, notes = open_embedders(config, folder, metadata)
-    own = compared[0]
+    own = compared[0].name
 
     with Bars(console) as progress:
         files = photos.files()
         embeddings, unreadable = embedders.embed_all(compared, files, progress)
         photos = photos.without(unreadable)
-        notes = [
-            *fairness_notes(photos, seen),
-            *notes,
-            *embedders.overlap_notes(compared[1:], photos.evaluated.identities),
-            *few_identities_note(photos),
-        ]
+        notes = fairness_notes(photos, seen) + notes
+        notes += embedders.overlap_notes(compared[1:], photos.evaluated.identities) + few_identities_note(photos)
         photos, threshold_notes = check_validation(photos, config)
         vectors_of = partial(embedders.vectors_of, files, embeddings, config.max_negative_pairs, config.seed)
         evaluated = vectors_of(photos.evaluated)
@@ -80,52 +76,69 @@ def evaluate(config: EvaluateConfig, console: Console) -> Path:
         measurements = {
             c.name: measure(evaluated[c.name], validation.get(c.name), c.stored, protocol, advance) for c in compared
         }
-        measured = measurements[own.name]
-        threshold = measured.threshold
+        threshold = measurements[own].threshold
         if threshold is None:
             problem = "stores no threshold, and there are no validation identities to choose one with"
             raise UserError("checkpoint", problem, "give the run's best checkpoint, or `val_dir`", folder)
         on_validation = None
         if validation:
-            on_validation = verification_metrics(score(validation[own.name]), threshold, protocol, advance)
+            on_validation = verification_metrics(score(validation[own]), threshold, protocol, advance)
 
     if config.cloned_pairs is not None:
         clones = read_cloned_pairs(Path(config.cloned_pairs), photos.evaluated)
     else:
         clones = pairs_by_plate(photos.evaluated)
-    clone_distances, of_clones = clone_metrics(evaluated[own.name].embeddings, clones, threshold.value, protocol)
-    entry = metrics_json.metrics_entry
+    clone_distances, of_clones = clone_metrics(evaluated[own].embeddings, clones, threshold.value, protocol)
     results = {
         "run": run,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "checkpoint": str(folder),
-        "model": f"{metadata['encoder']['model']}, {own.embedder.preprocessing.size} px",
-        "data_dir": config.data_dir,
+        "model": f"{metadata['encoder']['model']}, {compared[0].embedder.preprocessing.size} px",
         "side": photos.side,
         "warnings": notes + threshold_notes,
-        "photos": metrics_json.photos_entry(
-            photos.evaluated, photos.validation, measured.photos_alone, photos.left_out
-        ),
-        "pairs": metrics_json.pairs_entry(evaluated[own.name], config.positive_ratio),
-        "decision": metrics_json.threshold_entry(threshold, protocol, metadata),
-        "figures": entry(measured.metrics),
-        "confusion": asdict(confusion(measured.scored.distances, measured.scored.pairs.same, threshold.value)),
-        "validation": entry(on_validation) if on_validation else None,
-        "all_pairs": metrics_json.all_pairs_entry(evaluated[own.name], threshold.value),
-        "comparison": [
-            {"name": name, "threshold": m.threshold.value if m.threshold else None, "figures": entry(m.metrics)}
-            for name, m in measurements.items()
-        ],
-        "cloned_plates": metrics_json.cloned_plates_entry(clones, of_clones, config.cloned_pairs is not None),
-        "settings": asdict(config),
+        "validation": metrics_entry(on_validation) if on_validation else None,
+        "cloned_plates": cloned_plates_entry(clones, of_clones, config.cloned_pairs is not None),
+        **measured_results(config, metadata, photos, evaluated[own], measurements),
     }
     page = write_evaluation(out, results, measurements, photos.evaluated, clones, clone_distances, as_yaml(config))
     print_results(console, results, page)
     return page
 
 
+def measured_results(
+    config: EvaluateConfig,
+    metadata: Mapping[str, Any],
+    photos: EvaluatedPhotos,
+    evaluated: EmbeddedPhotos,
+    measurements: Mapping[str, Measurement],
+) -> dict[str, Any]:
+    """What metrics.json holds of photos, pairs and embedders. The first of these is the one that is evaluated."""
+    from datetime import datetime, timezone
+
+    from siamclip.evaluation.report import metrics_json
+    from siamclip.metrics.verification import confusion
+
+    own = next(iter(measurements.values()))
+    threshold, scored = own.threshold, own.scored
+    assert threshold is not None  # evaluate() has refused the checkpoint otherwise
+    left_out = photos.left_out
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "data_dir": config.data_dir,
+        "photos": metrics_json.photos_entry(photos.evaluated, photos.validation, own.photos_alone, left_out),
+        "pairs": metrics_json.pairs_entry(evaluated, config.positive_ratio),
+        "decision": metrics_json.threshold_entry(threshold, protocol_of(config), metadata),
+        "figures": metrics_json.metrics_entry(own.metrics),
+        "confusion": asdict(confusion(scored.distances, scored.pairs.same, threshold.value)),
+        "all_pairs": metrics_json.all_pairs_entry(evaluated, threshold.value),
+        "comparison": [metrics_json.comparison_entry(name, found) for name, found in measurements.items()],
+        "settings": asdict(config),
+    }
+
+
 def protocol_of(config: EvaluateConfig) -> EvaluationProtocol:
     """Raises UserError where threshold_rule and target_far contradict each other."""
+    from siamclip.evaluation.measurement.contracts import EvaluationProtocol
+
     rule = config.threshold_rule
     if config.target_far is not None:
         if rule not in ("f1", "far"):  # f1 is the default, and cannot be told from a wish
@@ -141,6 +154,9 @@ def protocol_of(config: EvaluateConfig) -> EvaluationProtocol:
 
 def find_photos(config: EvaluateConfig, seen: SeenIdentities | None) -> EvaluatedPhotos:
     """The photos to evaluate, and those that choose the threshold. Raises UserError."""
+    from siamclip.data.collection import Collection
+    from siamclip.evaluation.photos import select_photos
+
     whole = Collection.from_folder(Path(config.data_dir))
     elsewhere = None
     if config.val_dir is not None:
@@ -156,6 +172,8 @@ def open_embedders(
 
     Also returns a note where the pretrained weights are not to be had. Raises UserError.
     """
+    from siamclip.evaluation import embedders
+
     settings = {
         "device": config.device,
         "precision": config.precision,
@@ -176,6 +194,8 @@ def check_validation(photos: EvaluatedPhotos, config: EvaluateConfig) -> tuple[E
 
     Raises UserError where a threshold of one's own was asked for.
     """
+    from siamclip.data.collection import check_usable
+
     if photos.validation is None:
         return photos, []
     try:
@@ -190,14 +210,6 @@ def check_validation(photos: EvaluatedPhotos, config: EvaluateConfig) -> tuple[E
         )
         return replace(photos, validation=None), [note]
     return photos, []
-
-
-def main() -> None:
-    config = load(EvaluateConfig, description=__doc__)
-    from rich.console import Console
-
-    reuse_large_buffers()
-    evaluate(config, Console())
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def test_an_existing_name_is_refused(finished: TrainConfig) -> None:
 
 
 def test_other_flags_are_refused_on_resume(finished: TrainConfig) -> None:
-    with pytest.raises(UserError, match="--margin: cannot change on --resume"):
+    with pytest.raises(UserError, match="margin: cannot change on resume"):
         train.train(replace(finished, resume=True), ["--resume", "--margin", "1.0"])
 
 

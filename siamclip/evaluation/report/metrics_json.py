@@ -15,6 +15,7 @@ from siamclip.evaluation.measurement.contracts import (
     CalibratedThreshold,
     EmbeddedPhotos,
     EvaluationProtocol,
+    Measurement,
     MetricWithInterval,
 )
 from siamclip.evaluation.measurement.measure import rates_of_all_pairs
@@ -69,6 +70,12 @@ def all_pairs_entry(photos: EmbeddedPhotos, threshold: float) -> dict[str, float
     """Rates over all pairs, where those that are listed are a sample."""
     total = len(photos.labels) * (len(photos.labels) - 1) // 2
     return rates_of_all_pairs(photos.embeddings, photos.labels, threshold) if len(photos.pairs) < total else None
+
+
+def comparison_entry(name: str, found: Measurement) -> dict[str, Any]:
+    """One of the embedders that are compared."""
+    threshold = found.threshold.value if found.threshold else None
+    return {"name": name, "threshold": threshold, "figures": metrics_entry(found.metrics)}
 
 
 def cloned_plates_entry(
