@@ -122,8 +122,8 @@ def _of_cleaning(folder: DemoFolder) -> Shown:
 
 
 def _of_scan(folder: DemoFolder) -> Shown:
-    run = results.cleaned(folder.clean_outliers)
-    yield _line(f"{run.photos} photos, {run.unreadable} of them unreadable")
+    photos, unreadable = results.scanned(folder.clean_outliers)
+    yield _line(f"{photos} photos, {unreadable} of them unreadable")
 
 
 def _of_outliers(folder: DemoFolder) -> Shown:

@@ -135,6 +135,14 @@ def cleaned(run: Path) -> Cleaned:
     return Cleaned(notes["photos"], notes["unreadable"], notes["to remove"], methods)
 
 
+def scanned(run: Path) -> tuple[int, int]:
+    """(photos, those of them that cannot be read) of a run that has been scanned, whether or not it has findings."""
+    import pyarrow.parquet
+
+    errors = pyarrow.parquet.read_table(run / "scan" / "files.parquet", columns=["error"])["error"].to_pylist()
+    return len(errors), sum(error != "" for error in errors)
+
+
 def found(folder: DemoFolder) -> list[Score]:
     """What was planted, and how much of it clean.py found."""
     return scores(read(folder.dirty), flagged([folder.clean, folder.clean_outliers]))

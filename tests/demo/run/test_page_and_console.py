@@ -11,6 +11,7 @@ import io
 import json
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -102,20 +103,35 @@ def write_answers(folder: DemoFolder) -> None:
     table(folder.answers, [{"img1": first, **dict(zip(columns, row, strict=True))} for row in answers])
 
 
-def write_cleaning(folder: DemoFolder) -> None:
+def write_rendered(data: Path) -> None:
+    plates = [name.removesuffix("~clone") for name in TRAINED]
+    rows = [
+        {"path": f"{name}/000.jpg", "vehicle": name, "plate": plate}
+        for name, plate in zip(TRAINED, plates, strict=True)
+    ]
+    table(data / "ground_truth.csv", rows)
+    for name in TRAINED:
+        photo(data / "vehicles" / name / "000.jpg")
+
+
+def write_dirt(folder: DemoFolder) -> None:
     planted = [{"path": f"京A/{defect}.jpg", "defect": defect, "detail": "", "source": ""} for defect in METHODS]
-    table(
-        folder.dirty / "ground_truth.csv",
-        [*planted, {"path": "京A/good.jpg", "defect": "", "detail": "", "source": ""}],
-    )
-    for run, methods in ((folder.clean, [*METHODS.values()]), (folder.clean_outliers, [("dbscan",)])):
-        write_json(run / "notes.json", {"photos": 298, "unreadable": 8, "to remove": 116})
-        rows = [
-            {"path": f"京A/{names[0]}.jpg", "method": name, "related": "", "flagged": True, "keep": False}
-            for names in methods
-            for name in names
-        ]
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), run / "findings.parquet")
+    good = {"path": "京A/good.jpg", "defect": "", "detail": "", "source": ""}
+    table(folder.dirty / "ground_truth.csv", [*planted, good])
+
+
+def write_scan(run: Path) -> None:
+    (run / "scan").mkdir(parents=True)
+    errors = pyarrow.table({"error": ["", "", "empty: the file is empty"]})
+    pyarrow.parquet.write_table(errors, run / "scan" / "files.parquet")
+
+
+def write_findings(run: Path, methods: list[str]) -> None:
+    write_json(run / "notes.json", {"photos": 298, "unreadable": 8, "to remove": 116})
+    rows = [
+        {"path": "京A/blurred.jpg", "method": name, "related": "", "flagged": True, "keep": False} for name in methods
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), run / "findings.parquet")
 
 
 def write_fusion(folder: DemoFolder) -> None:
@@ -129,22 +145,30 @@ def write_fusion(folder: DemoFolder) -> None:
     table(folder.fused / "thresholds.csv", [*thresholds, {**thresholds[0], "chosen": False}], "utf-8-sig")
 
 
+def write_results_of(step: str, folder: DemoFolder) -> None:
+    """The files of one step, and of no later one."""
+    writers: dict[str, Callable[[], None]] = {
+        "render": lambda: write_rendered(folder.data),
+        "train": lambda: write_training(folder),
+        "evaluate": lambda: write_evaluation(folder),
+        "predict": lambda: write_answers(folder),
+        "render_more": lambda: write_rendered(folder.more),
+        "spoil": lambda: write_dirt(folder),
+        "clean": lambda: write_findings(folder.clean, [name for names in METHODS.values() for name in names]),
+        "scan": lambda: write_scan(folder.clean_outliers),
+        "outliers": lambda: write_findings(folder.clean_outliers, ["dbscan"]),
+        "fuse": lambda: write_fusion(folder),
+    }
+    writers.get(step, lambda: None)()  # "pairs" and "score" write nothing that is shown
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> DemoFolder:
+    """After the last step."""
     folder = DemoFolder(tmp_path_factory.mktemp("demo") / "demo_output")
-    for name in TRAINED:
-        photo(folder.vehicles / name / "000.jpg")
-    for data in (folder.data, folder.more):
-        plates = [name.removesuffix("~clone") for name in TRAINED]
-        rows = [
-            {"path": f"{name}/000.jpg", "vehicle": name, "plate": plate}
-            for name, plate in zip(TRAINED, plates, strict=True)
-        ]
-        table(data / "ground_truth.csv", rows)
-    for write in (write_training, write_evaluation, write_answers, write_cleaning, write_fusion):
-        write(folder)
-    folder.logs.mkdir(exist_ok=True)
-    for log in folder.step_logs(steps()):
+    folder.logs.mkdir(parents=True)
+    for step, log in zip(steps(), folder.step_logs(steps()), strict=True):
+        write_results_of(step.name, folder)
         log.write_text(f"$ python\n\x1b[33mcareful\x1b[0m {HOSTILE}\n", encoding="utf-8")
     return folder
 
@@ -165,9 +189,15 @@ def page(folder: DemoFolder) -> str:
 @pytest.mark.parametrize("is_terminal", [True, False])
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_output_fits_two_screens(
-    folder: DemoFolder, monkeypatch: pytest.MonkeyPatch, width: int, is_terminal: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, is_terminal: bool
 ) -> None:
-    monkeypatch.setattr(program, "run_step", lambda *_: Outcome(0, "", 1.0))
+    folder = DemoFolder(tmp_path)
+
+    def run(step: Step, *_: Any) -> Outcome:
+        write_results_of(step.name, folder)
+        return Outcome(0, "", 1.0)
+
+    monkeypatch.setattr(program, "run_step", run)
     console = Console(file=io.StringIO(), width=width, force_terminal=is_terminal, color_system=None, highlight=False)
     program.run_demo(steps(), folder, console)
     assert isinstance(console.file, io.StringIO)
@@ -188,8 +218,16 @@ def test_the_output_fits_two_screens(
         "96.5%",
     ):
         assert figure in text, figure
-    for words in ("116 of 298 photos", "near the threshold", "cloned plate", "860 pairs of 424 photos", *METHODS):
+    for words in (
+        "116 of 298 photos",
+        "3 photos, 1 of them",
+        "near the threshold",
+        "cloned plate",
+        "860 pairs of 424 photos",
+        *METHODS,
+    ):
         assert words in text, words
+    assert "    3 photos, 1 of them unreadable" in lines
     assert "…" not in text
 
 
