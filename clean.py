@@ -47,13 +47,13 @@ def run_all(config: CleanRunConfig) -> int:
 
 def scan(config: CleanScanConfig) -> int:
     """Read every file once; only what is new or changed, if RUN was scanned before."""
-    from siamclip.cleaning.scan.command import EmbedderChoice, scan_command
+    from siamclip.cleaning.scan.command import ScanEmbedder, scan_command
 
     how = {"device": config.device, "precision": config.precision, "batch_size": config.batch_size}
     scan_command(
         Path(config.data),
         RunFolder(config.out),
-        embedder=EmbedderChoice(config.embedder, Path(config.checkpoint_dir), config.weights, how),
+        embedder=ScanEmbedder(config.embedder, Path(config.checkpoint_dir), config.weights, how),
         orientations=config.orientations,
         iqa=config.iqa,
         iqa_weights=config.iqa_weights,

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EmbedderChoice:
-    """`name`: as open_embedder takes it; "none"; "auto", the newest checkpoint and, where there is none, none."""
+class ScanEmbedder:
+    """What to open, once the scan needs it: torch is loaded then.
+
+    `name`: as open_embedder takes it; "none"; "auto", the newest checkpoint and, where there is none, none.
+    """
 
     name: str
     checkpoint_dir: Path
@@ -35,7 +38,7 @@ def scan_command(
     data: Path,
     run: RunFolder,
     *,
-    embedder: EmbedderChoice,
+    embedder: ScanEmbedder,
     orientations: bool,
     iqa: Sequence[str],
     iqa_weights: Sequence[str],
@@ -74,7 +77,7 @@ def _files_of(weights: Sequence[str]) -> dict[str, str]:
     return {metric: file for metric, _, file in (text.partition("=") for text in weights)}
 
 
-def _opened(choice: EmbedderChoice, console: Console) -> Embedder | None:
+def _opened(choice: ScanEmbedder, console: Console) -> Embedder | None:
     """Says which embedder is taken, where it was not named."""
     name = choice.name
     if name == "auto":
