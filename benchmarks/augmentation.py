@@ -79,7 +79,7 @@ def remember(options: argparse.Namespace) -> None:
     told = {name: str(value) for name, value in vars(options).items() if name not in ("out", "seeds", "variants")}
     file = options.out / "settings.json"
     if file.exists() and json.loads(file.read_text(encoding="utf-8")) != told:
-        raise UserError(f"--out {options.out}: holds a study of other settings; choose another folder")
+        raise UserError("out", "holds a study of other settings", "choose another folder", options.out)
     file.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -28,9 +29,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from siamclip.augmentation.contracts import FusionPair, MadeImage
-from siamclip.augmentation.fusion.fuse import FusionMode, FusionSettings, fuse_pairs, load_modes
+from siamclip.augmentation.fusion.fuse import FusionMode, fuse_pairs, load_modes
 from siamclip.augmentation.fusion.noise_cache import NoiseCache, seed_of
+from siamclip.augmentation.fusion.sampling import DiffusionSampler, FusionSettings
 from siamclip.augmentation.method_table import MODES
+from siamclip.augmentation.squares import SquarePhoto
 from siamclip.data.image.decode import IMAGE_EXTENSIONS
 from siamclip.data.image.preprocess import Preprocessing
 from siamclip.device import choose_device
@@ -63,7 +66,7 @@ def main() -> None:
     device = choose_device(arguments.device)
     denoiser = open_denoiser(arguments.model, device)
     if len(denoiser.shape) != 3 or denoiser.shape[1] != denoiser.image_side:
-        raise UserError(f"--model {arguments.model}: has latents; this benchmark's loop is one of pixels")
+        raise UserError("model", "has latents", "this benchmark's loop is one of pixels", arguments.model)
     if arguments.memory_of:
         print(json.dumps(_peak_memory(denoiser, device, arguments.memory_of, arguments.steps, arguments.batch_size)))
         return
@@ -76,14 +79,12 @@ def main() -> None:
         pairs = _choose(list(photos), arguments.pairs)
         print(machine() if device.type == "cpu" else f"{torch.cuda.get_device_name(device)}; torch {torch.__version__}")
         print(f"{len(photos)} photos, {len(pairs)} pairs, {len(MODES)} modes, {arguments.steps} steps, {denoiser.name}")
-        sampler, modes = FusionSettings(steps=arguments.steps, seed=SEED), load_modes(MODES.values(), _settings())
-        made, ours, our_cpu = _timed(
-            lambda: product(
-                photos, pairs, modes, denoiser, sampler, arguments.batch_size, device, Path(folder) / "maps"
-            )
-        )
+        settings, modes = FusionSettings(steps=arguments.steps, seed=SEED), load_modes(MODES.values(), _settings())
+        cache = NoiseCache(Path(folder) / "maps", CACHE_BYTES)
+        sampler = DiffusionSampler(denoiser, settings, arguments.batch_size, device, cache)
+        made, ours, our_cpu = _timed(lambda: product(photos, pairs, modes, sampler))
         print(f"product: {ours:.1f} s ({our_cpu:.1f} s of CPU), {len(made) / ours:.2f} images/s", flush=True)
-        expected, plain, plain_cpu = _timed(lambda: plain_loop(photos, pairs, arguments.model, sampler, device))
+        expected, plain, plain_cpu = _timed(lambda: plain_loop(photos, pairs, arguments.model, settings, device))
     print(f"plain loop: {plain:.1f} s ({plain_cpu:.1f} s of CPU), {len(expected) / plain:.2f} images/s")
     print(f"fusion: {plain / ours:.1f} times as fast as the plain loop ({plain_cpu / our_cpu:.1f} times by CPU)")
     _compare(made, expected)
@@ -96,27 +97,27 @@ def main() -> None:
         print(f"peak memory, {number} pairs of {number + 1} photos: {json.loads(done.stdout.splitlines()[-1]):.0f} MiB")
 
 
-def product(
-    photos: Images,
-    pairs: list[FusionPair],
-    modes: list[FusionMode],
-    denoiser: Denoiser,
-    sampler: FusionSettings,
-    batch_size: int,
-    device: torch.device,
-    cache: Path,
-) -> Images:
+class InMemory:
+    """Photos that are squares already: see squares.ReadsSquares."""
+
+    def __init__(self, photos: Images) -> None:
+        self._photos = photos
+        self.hashes = {path: _content(photo) for path, photo in photos.items()}
+
+    def read(self, path: str) -> SquarePhoto:
+        photo = self._photos[path]
+        return photo, (photo.shape[1], photo.shape[0])
+
+
+def product(photos: Images, pairs: list[FusionPair], modes: list[FusionMode], sampler: DiffusionSampler) -> Images:
     """What augment.py fuse does, without its embedder, gate and files."""
     made: Images = {}
 
     def keep(rows: list[tuple[MadeImage, np.ndarray]]) -> None:
         made.update((row.path, image) for row, image in rows)
 
-    fuse_pairs(
-        pairs, modes, denoiser, keep, read=lambda path: (photos[path], (denoiser.image_side,) * 2),
-        hashes={path: _content(photo) for path, photo in photos.items()}, sampler=sampler, batch_size=batch_size,
-        device=device, names=[_name(pair) for pair in pairs], cache=NoiseCache(cache, CACHE_BYTES),
-    )  # fmt: skip
+    named = [replace(pair, output_name=_name(pair)) for pair in pairs]
+    fuse_pairs(named, modes, InMemory(photos), sampler, keep)
     return made
 
 
@@ -125,13 +126,13 @@ def product(
 
 @torch.inference_mode()
 def plain_loop(
-    photos: Images, pairs: list[FusionPair], model: str, sampler: FusionSettings, device: torch.device
+    photos: Images, pairs: list[FusionPair], model: str, settings: FusionSettings, device: torch.device
 ) -> Images:
     from siamclip.diffusion.denoisers.factory import find_model
 
     folder = find_model(model)
     network = _plain_network(folder, device)
-    schedule = open_denoiser(model, device).schedule(sampler.steps, sampler.eta)
+    schedule = open_denoiser(model, device).schedule(settings.steps, settings.eta)
     made = {}
     for pair in pairs:
         for mode in MODES:
@@ -139,7 +140,11 @@ def plain_loop(
             second = _plain_maps(network, schedule, photos[pair.second], device)
             fused = [
                 _plain_blend(
-                    mode, first[slot], second[slot], sampler.ratio, (schedule.steps - max(slot - 1, 0)) / schedule.steps
+                    mode,
+                    first[slot],
+                    second[slot],
+                    settings.ratio,
+                    (schedule.steps - max(slot - 1, 0)) / schedule.steps,
                 )
                 for slot in range(schedule.steps + 1)
             ]
@@ -209,7 +214,7 @@ def _render(folder: Path, number: int) -> Path:
 def _load(folder: Path, number: int, side: int) -> Images:
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_EXTENSIONS)[:number]
     if len(files) < 2:
-        raise UserError(f"--photos {folder}: holds fewer than two photos")
+        raise UserError("photos", "holds fewer than two photos", value=folder)
     preprocessing = Preprocessing(size=side)
     return {f"{i:04}/photo.jpg": preprocessing.load(file) for i, file in enumerate(files)}
 
@@ -222,23 +227,30 @@ def _choose(names: list[str], number: int) -> list[FusionPair]:
     return [FusionPair(first, second, 0.8) for first, second in chosen]
 
 
+class Shifted:
+    """Any number of photos, shifted copies of `base`, none of which is kept."""
+
+    def __init__(self, base: list[np.ndarray], number: int) -> None:
+        self._base = base
+        paths = [f"{i:04}/photo.jpg" for i in range(number)]
+        self.hashes = {path: _content(self.read(path)[0]) for path in paths}
+
+    def read(self, path: str) -> SquarePhoto:
+        i = int(path[:4])
+        photo = np.roll(self._base[i % len(self._base)], i // len(self._base), axis=1)
+        return photo, (photo.shape[1], photo.shape[0])
+
+
 def _peak_memory(denoiser: Denoiser, device: torch.device, number: int, steps: int, batch_size: int) -> float:
     """MiB of this process after fusing `number` pairs of number + 1 photos: shifted copies of some rendered ones."""
     side = denoiser.image_side
     with tempfile.TemporaryDirectory() as folder:
         base = list(_load(_render(Path(folder), 20), 20, side).values())
-
-        def photo(path: str) -> tuple[np.ndarray, tuple[int, int]]:
-            i = int(path[:4])
-            return np.roll(base[i % len(base)], i // len(base), axis=1), (side, side)
-
-        names = [f"{i:04}/photo.jpg" for i in range(number + 1)]
-        pairs = [FusionPair(first, second, 0.8) for first, second in pairwise(names)]
-        fuse_pairs(
-            pairs, load_modes([MODES["linear"]], _settings()), denoiser, lambda rows: None, read=photo,
-            hashes={name: _content(photo(name)[0]) for name in names}, sampler=FusionSettings(steps=steps, seed=SEED),
-            batch_size=batch_size, device=device, cache=NoiseCache(Path(folder) / "maps", CACHE_BYTES),
-        )  # fmt: skip
+        photos = Shifted(base, number + 1)
+        pairs = [FusionPair(first, second, 0.8) for first, second in pairwise(photos.hashes)]
+        cache = NoiseCache(Path(folder) / "maps", CACHE_BYTES)
+        sampler = DiffusionSampler(denoiser, FusionSettings(steps=steps, seed=SEED), batch_size, device, cache)
+        fuse_pairs(pairs, load_modes([MODES["linear"]], _settings()), photos, sampler, lambda rows: None)
     status = Path("/proc/self/status")
     if status.exists():  # ru_maxrss of Linux counts the parent's memory in a process that it started
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if "VmHWM" in line) / 2**10
