@@ -83,14 +83,14 @@ def mix(config: AugmentMixConfig) -> int:
 def folder_run(command: str, config: AugmentFolderSettings) -> FolderRun:
     """What fuse and mix share."""
     from siamclip.augmentation.commands.folder_run import FolderRun
-    from siamclip.embedding.photo_embeddings import EmbedderChoice
+    from siamclip.embedding.photo_embeddings import EmbedderSource
 
     settings = asdict(config)
     return FolderRun(
         command,
         input_dir=Path(config.input_dir),
         output_dir=Path(config.output_dir),
-        embedder=EmbedderChoice(
+        embedder=EmbedderSource(
             name=config.embedder,
             checkpoints=Path(config.checkpoint_dir),
             weights=config.weights,

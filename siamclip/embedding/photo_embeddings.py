@@ -20,7 +20,7 @@ BLOCK = 512  # photos between two saves, and two steps of the bar
 
 
 @dataclass(frozen=True)
-class EmbedderChoice:
+class EmbedderSource:
     """Whose embeddings say how alike two photos are."""
 
     name: str  # "newest", a checkpoint, or a pretrained model as it is
@@ -31,7 +31,7 @@ class EmbedderChoice:
     batch_size: int = 16
 
 
-def open_for_pairs(choice: EmbedderChoice) -> Embedder:
+def open_for_pairs(choice: EmbedderSource) -> Embedder:
     """As `open_embedder`. Raises UserError about `embedder`; where there is no checkpoint, it names the ways out."""
     if choice.name == "newest" and not any(choice.checkpoints.glob(f"*/best/{METADATA}")):
         remedy = (

@@ -18,7 +18,7 @@ from siamclip.cli.console import say
 from siamclip.cli.progress_bars import Bars
 from siamclip.data.collection import Collection
 from siamclip.embedding.embedder import Embedder
-from siamclip.embedding.photo_embeddings import EmbedderChoice, embed_collection
+from siamclip.embedding.photo_embeddings import EmbedderSource, embed_collection
 from siamclip.errors import settings_called
 
 
@@ -29,7 +29,7 @@ class FolderRun:
     command: str  # "fuse" or "mix"
     input_dir: Path
     output_dir: Path
-    embedder: EmbedderChoice
+    embedder: EmbedderSource
     embedding_cache: Path | None
     across_classes: bool  # photos of different identities too
     copy_original: bool  # the photos lie beside the images

@@ -37,7 +37,7 @@ class OnlineAugmentation:
         if self.contrast:
             batch = adjust_contrast(batch, rng.uniform(1 - self.contrast, 1 + self.contrast, len(batch)))
         if self.random_erasing:
-            batch = erase(batch, rng.random(len(batch)) < self.random_erasing, rng)
+            batch = erase_with_noise(batch, rng.random(len(batch)) < self.random_erasing, rng)
         return batch
 
 
@@ -86,8 +86,12 @@ def crop_and_resize(batch: torch.Tensor, boxes: np.ndarray) -> torch.Tensor:
     return cropped.permute(0, 2, 3, 1)
 
 
-def erase(batch: torch.Tensor, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-    """Fill a random rectangle of the chosen photos with noise: 2% to 20% of the area, aspect 0.3 to 3.3."""
+def erase_with_noise(batch: torch.Tensor, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """Fill a random rectangle of the chosen photos with noise: 2% to 20% of the area, aspect 0.3 to 3.3.
+
+    The setting `random_erasing`. The method of that name (augmentation/mask/random_erasing.py) has a setting for each
+    of these.
+    """
     side = batch.shape[1]
     erased = batch.clone()
     for i in np.flatnonzero(chosen):

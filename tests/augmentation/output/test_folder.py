@@ -174,7 +174,6 @@ def test_links_that_lead_into_the_input(tmp_path: Path, photos: Path) -> None:
     (out / "classes").unlink()
     (photos / "all").symlink_to(out)
     refused(out, photos, "leads there")
-    (tmp_path / "other").mkdir()
 
 
 def test_a_folder_of_other_settings_says_which(tmp_path: Path, photos: Path) -> None:

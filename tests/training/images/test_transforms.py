@@ -14,7 +14,7 @@ from siamclip.training.images.transforms import (
     adjust_brightness,
     adjust_contrast,
     crop_and_resize,
-    erase,
+    erase_with_noise,
     flip,
     random_boxes,
 )
@@ -86,7 +86,7 @@ def test_crops_lie_inside_and_cut_no_more_than_asked(largest_cut: float, seed: i
 def test_only_the_chosen_are_erased_and_only_a_rectangle() -> None:
     batch = torch.full((40, 32, 32, 3), -1.0)  # no colour that noise could have
     chosen = np.arange(40) % 2 == 0
-    found = erase(batch, chosen, np.random.default_rng(0))
+    found = erase_with_noise(batch, chosen, np.random.default_rng(0))
     assert (batch == -1).all()  # the input stays as it was
     for photo, was_chosen in zip(found, chosen, strict=True):
         where = (photo != -1).all(dim=2)
