@@ -108,4 +108,4 @@ def noise_schedule_of(config: Mapping[str, Any], name: str) -> NoiseSchedule:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return (str(error).splitlines() or [type(error).__name__])[0][:200].replace("`", "'")

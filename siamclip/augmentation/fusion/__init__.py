@@ -1,4 +1,4 @@
 """Fusion of two photos in a diffusion model's noise space: invert, blend, generate, gate.
 
-`fuse.py` is the way in. Imports diffusion/ for the models, pairing/ for nothing: pairs are handed in.
+`fuse.py` is the way in. Imports diffusion/ for the models; pairs are handed in, so that it imports nothing of pairing/.
 """

@@ -1,4 +1,4 @@
 """Which photos are fused: similarities of a collection, and the best pairs within a band of them.
 
-Vectors and labels in, row numbers out. Imports nothing of fusion/.
+Embeddings of a collection in, pairs of its photos out. Imports nothing of fusion/.
 """

@@ -82,7 +82,7 @@ def check_compiler(device: torch.device) -> None:
     try:
         torch.compile(lambda x: (x.sin() + 1).sum())(torch.ones(8, device=device))
     except Exception as error:  # inductor wraps whatever its compiler raises
-        reason = " ".join(str(error).split("\n\n")[0].split())[:200] or type(error).__name__
+        reason = " ".join(str(error).split("\n\n")[0].split())[:200].replace("`", "'") or type(error).__name__
         raise UserError(
             "compile", f"cannot compile here ({reason})", "install a C++ compiler such as g++, or leave the flag out"
         ) from error
