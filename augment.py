@@ -40,10 +40,10 @@ MAY_CHANGE = {
 def fuse(config: AugmentFuseConfig) -> int:
     """Fuse photos that are alike in the noise space of a diffusion model."""
     from siamclip.augmentation.commands.fuse import DiffusionModel, fuse_folder
-    from siamclip.augmentation.fusion.fuse import choose_modes
     from siamclip.augmentation.fusion.gate import GateSettings
+    from siamclip.augmentation.fusion.pipeline import choose_modes
     from siamclip.augmentation.fusion.sampling import FusionSettings
-    from siamclip.augmentation.pairing.pairs import PairLimits
+    from siamclip.augmentation.pairing.choose_pairs import PairLimits
 
     modes = choose_modes(config.fusion_modes, config.set)
     gate = config.similarity_threshold if config.gate_similarity is None else config.gate_similarity
@@ -74,7 +74,7 @@ def fuse(config: AugmentFuseConfig) -> int:
 def mix(config: AugmentMixConfig) -> int:
     """Mix photos of a folder, or hide parts of them."""
     from siamclip.augmentation.commands.mix import mix_photos
-    from siamclip.augmentation.mix.folder import make_folder_mixing
+    from siamclip.augmentation.mix.mix_folder import make_folder_mixing
 
     mixing = make_folder_mixing(config.method, config.set, config.image_size, config.geometry, config.seed)
     return mix_photos(folder_run("mix", config), mixing, config.number)
@@ -109,8 +109,8 @@ def folder_run(command: str, config: AugmentFolderSettings) -> FolderRun:
 
 def train_ddpm(config: AugmentTrainDdpmConfig, flags: Sequence[str]) -> int:
     """Train a diffusion model on your own photos."""
-    from siamclip.diffusion.training.progress.state import saved_ddpm_metadata
-    from siamclip.diffusion.training.run import resumed_settings, train
+    from siamclip.diffusion.training.command import resumed_settings, train
+    from siamclip.diffusion.training.run.state import saved_ddpm_metadata
     from siamclip.diffusion.training.settings import DdpmSettings
 
     out = Path(config.out)

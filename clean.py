@@ -112,7 +112,7 @@ def undo(run: RunFolder, config: CleanUndoConfig) -> int:
 
 def calibrate(run: RunFolder, config: CleanCalibrateConfig) -> int:
     """Ask about pairs, and tell the precision and recall of every threshold."""
-    from siamclip.cleaning.calibrate.session import calibrate_command
+    from siamclip.cleaning.calibrate.command import calibrate_command
 
     calibrate_command(run, **vars(config), called="--{}".format)
     return 0

@@ -20,8 +20,8 @@ import xxhash
 from config import DataSettings
 from siamclip.data.collection import Collection, Skipped, check_usable, counted
 from siamclip.data.duplicate_groups import read_groups
-from siamclip.data.identities import plate_of
 from siamclip.data.image.decode import content_hash
+from siamclip.data.plate_names import plate_of
 from siamclip.errors import UserError, printable
 from siamclip.training.images.augmented_images import AugmentedImages, usable_images
 

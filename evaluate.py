@@ -22,9 +22,9 @@ from siamclip.errors import UserError, exit_on_user_error, settings_called
 if TYPE_CHECKING:  # what takes long to load is imported where it is used, so that --help is quick
     from rich.console import Console
 
-    from siamclip.evaluation.embedders import ComparedEmbedder
+    from siamclip.evaluation.compared_embedders import ComparedEmbedder
     from siamclip.evaluation.measurement.contracts import EmbeddedPhotos, EvaluationProtocol, Measurement
-    from siamclip.evaluation.photos import EvaluatedPhotos, SeenIdentities
+    from siamclip.evaluation.photo_selection import EvaluatedPhotos, SeenIdentities
 
 
 def main() -> None:
@@ -41,10 +41,10 @@ def evaluate(config: EvaluateConfig, console: Console) -> Path:
     """Measure, and write the report; returns its path. Raises UserError."""
     from siamclip.cli.progress_bars import Bars
     from siamclip.cli.yaml_settings import as_yaml
-    from siamclip.evaluation import embedders
+    from siamclip.evaluation import compared_embedders as embedders
     from siamclip.evaluation.measurement.cloned_plates import clone_metrics, pairs_by_plate, read_cloned_pairs
     from siamclip.evaluation.measurement.measure import measure, score, verification_metrics
-    from siamclip.evaluation.photos import SeenIdentities, fairness_notes, few_identities_note
+    from siamclip.evaluation.photo_selection import SeenIdentities, fairness_notes, few_identities_note
     from siamclip.evaluation.report.console import print_results
     from siamclip.evaluation.report.files import claim_folder, write_evaluation
     from siamclip.evaluation.report.metrics_json import cloned_plates_entry, metrics_entry
@@ -155,7 +155,7 @@ def protocol_of(config: EvaluateConfig) -> EvaluationProtocol:
 def find_photos(config: EvaluateConfig, seen: SeenIdentities | None) -> EvaluatedPhotos:
     """The photos to evaluate, and those that choose the threshold. Raises UserError."""
     from siamclip.data.collection import Collection
-    from siamclip.evaluation.photos import select_photos
+    from siamclip.evaluation.photo_selection import select_photos
 
     whole = Collection.from_folder(Path(config.data_dir))
     elsewhere = None
@@ -172,7 +172,7 @@ def open_embedders(
 
     Also returns a note where the pretrained weights are not to be had. Raises UserError.
     """
-    from siamclip.evaluation import embedders
+    from siamclip.evaluation import compared_embedders as embedders
 
     settings = {
         "device": config.device,

@@ -139,7 +139,7 @@ class Training:
         """Loss, optimiser, and the checkpoints that keep the state of both."""
         from siamclip.training.losses import make_loss
         from siamclip.training.optimisation import make_optimizer, parameter_groups, proxy_groups
-        from siamclip.training.run.checkpoints import RunCheckpoints
+        from siamclip.training.run.run_checkpoints import RunCheckpoints
         from siamclip.training.run.state import TrainingState, photos_fingerprint
 
         config, splits = self.config, self.splits

@@ -194,7 +194,7 @@ def compared(
     """Mean over seeds of AUC and EER, and of their differences to the basis: (value, low, high), 95%."""
     from siamclip.data.pairs import all_pairs
     from siamclip.metrics.bootstrap import identity_bootstrap
-    from siamclip.metrics.pairs import pair_distances
+    from siamclip.metrics.pair_distances import pair_distances
     from siamclip.metrics.verification import SortedPairs
 
     labels = runs[0][1]

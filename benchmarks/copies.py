@@ -70,7 +70,7 @@ def main() -> None:
 
 def scanned(folder: Path, run: Path, embedder: Embedder) -> PhotoTable:
     from siamclip.cleaning.scan.scan import scan_collection
-    from siamclip.cleaning.scan.table.photos import open_photos
+    from siamclip.cleaning.scan.table.photo_table import open_photos
 
     scan_collection(
         folder,

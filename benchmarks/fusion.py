@@ -29,15 +29,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from siamclip.augmentation.contracts import FusionPair, MadeImage
-from siamclip.augmentation.fusion.fuse import FusionMode, fuse_pairs, load_modes
 from siamclip.augmentation.fusion.noise_cache import NoiseCache, seed_of
+from siamclip.augmentation.fusion.pipeline import FusionMode, fuse_pairs, load_modes
 from siamclip.augmentation.fusion.sampling import DiffusionSampler, FusionSettings
 from siamclip.augmentation.method_table import MODES
-from siamclip.augmentation.squares import SquarePhoto
+from siamclip.augmentation.square_photos import SquarePhoto
 from siamclip.data.image.decode import IMAGE_EXTENSIONS
 from siamclip.data.image.preprocess import Preprocessing
 from siamclip.device import choose_device
-from siamclip.diffusion.denoisers.contract import Denoiser
+from siamclip.diffusion.denoisers.denoiser import Denoiser
 from siamclip.diffusion.denoisers.factory import open_denoiser
 from siamclip.diffusion.sampler_schedule import SamplerSchedule, posterior_mean
 from siamclip.errors import UserError, exit_on_user_error

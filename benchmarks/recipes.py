@@ -81,7 +81,7 @@ def measure(name: str, config: TrainConfig) -> dict[str, float]:
     from dataset import load_splits
     from siamclip.data.pairs import all_pairs
     from siamclip.embedding.embedder import Embedder
-    from siamclip.metrics.pairs import pair_distances
+    from siamclip.metrics.pair_distances import pair_distances
     from siamclip.metrics.verification import summary
     from siamclip.models.checkpoint import load_encoder
     from siamclip.models.encoder import create

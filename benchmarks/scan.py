@@ -93,7 +93,7 @@ def _scan(photos: Path, scorers: tuple[str, ...], methods: tuple[str, ...]) -> f
     from siamclip.cleaning.find.run_methods import run_methods
     from siamclip.cleaning.run_folder import RunFolder
     from siamclip.cleaning.scan.scan import scan_collection
-    from siamclip.cleaning.scan.table.photos import open_photos
+    from siamclip.cleaning.scan.table.photo_table import open_photos
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

@@ -111,7 +111,7 @@ def _peak_mb() -> float:
 
 
 def exact(vectors: np.ndarray, threshold: float) -> tuple[int, Any]:
-    from siamclip.cleaning.duplicates.vectors.cosine_search import pairs_above
+    from siamclip.cleaning.duplicates.cosine.cosine_search import pairs_above
 
     return len(pairs_above(vectors, threshold)), None
 
@@ -136,14 +136,14 @@ def hnsw(vectors: np.ndarray, threshold: float) -> tuple[int, Any]:
 
 
 def _by_index(kind: str, vectors: np.ndarray, threshold: float) -> tuple[int, Any]:
-    from siamclip.cleaning.duplicates.vectors.cosine_index import pairs_by_index
+    from siamclip.cleaning.duplicates.cosine.faiss_index import pairs_by_index
 
     found, notes = pairs_by_index(kind, vectors, threshold, np.ones(len(vectors), bool))
     return len(found), notes
 
 
 def clusters(vectors: np.ndarray, threshold: float) -> tuple[int, Any]:
-    from siamclip.cleaning.duplicates.vectors.clusters import kmeans_clusters, number_of_clusters, pairs_in_clusters
+    from siamclip.cleaning.duplicates.cosine.clusters import kmeans_clusters, number_of_clusters, pairs_in_clusters
 
     number = number_of_clusters(len(vectors))
     everyone = np.ones(len(vectors), bool)

@@ -15,7 +15,7 @@ import clean
 from config_clean import CleanApplyConfig, CleanCalibrateConfig, CleanUndoConfig
 from demo.dirty.defects import jpeg
 from siamclip.cleaning.apply.command import apply_command, undo_command
-from siamclip.cleaning.calibrate.session import calibrate_command
+from siamclip.cleaning.calibrate.command import calibrate_command
 from siamclip.errors import UserError
 from tests.test_clean import findings, run_all, scene
 

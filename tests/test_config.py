@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
+import textwrap
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -17,7 +20,9 @@ from config import (
     load,
     recipe_settings,
 )
-from siamclip.augmentation.fusion.fuse import SamplerSettings
+from siamclip.augmentation.fusion.sampling import FusionSettings
+from siamclip.cleaning.apply.command import apply_command, undo_command
+from siamclip.cleaning.calibrate.command import calibrate_command
 from siamclip.cli.setting_ranges import check
 from tests.script_settings import SETTINGS
 
@@ -106,6 +111,18 @@ def settings_read_by(path: Path) -> set[str]:
     return found
 
 
+# Functions that a script gives all settings of a command, by name.
+HANDED_OVER = {"clean.py apply": apply_command, "clean.py undo": undo_command, "clean.py calibrate": calibrate_command}
+
+
+def parameters_used_by(function: Callable[..., object]) -> set[str]:
+    """Those of its parameters that the function's body reads."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)} & set(
+        inspect.signature(function).parameters
+    )
+
+
 @pytest.mark.parametrize("script", SETTINGS)
 def test_every_setting_is_read(script: str) -> None:
     name = script.split(" ", maxsplit=1)[0]
@@ -114,7 +131,9 @@ def test_every_setting_is_read(script: str) -> None:
     if script == "train.py":
         read |= settings_read_by(ROOT / "dataset.py") | {"recipe"}  # which config.load itself has read
     if script == "augment.py fuse":  # these go to the sampler by name
-        read |= set(SamplerSettings.__dataclass_fields__)
+        read |= set(FusionSettings.__dataclass_fields__)
+    if script in HANDED_OVER:  # all of them go to a function by name
+        read |= parameters_used_by(HANDED_OVER[script])
     if script == "predict.py":  # these go to the predictor by name, others are read by their mode's table
         from predict import MODES
 

@@ -355,38 +355,6 @@ def script(*arguments: object, **environment: str) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, encoding="utf-8", env=os.environ | environment, check=False)
 
 
-def test_help_needs_no_network_library() -> None:
-    heavy = "{'torch', 'open_clip', 'sklearn', 'scipy', 'matplotlib', 'cv2'}"
-    code = f"import sys, predict\ntry: predict.main(['--help'])\nfinally: print({heavy} & set(sys.modules))"
-    command = [sys.executable, "-c", code]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
-    assert "--img1" in shown
-    assert shown.endswith("set()\n")
-
-
-# What a comparison has no use for, and what took most of its time: libraries that build, train, plot or read tables.
-NOT_LOADED = (
-    "accelerate cv2 datasets diffusers faiss huggingface_hub matplotlib numba open_clip pandas pyarrow "
-    "pytorch_metric_learning rich scipy sklearn tensorboard timm torch._dynamo torchvision transformers"
-)
-
-
-@pytest.mark.parametrize("model", ["efficientnet-lite0", "ViT-B/32"])
-def test_a_comparison_loads_only_what_it_needs(model: str, photos: Path, tmp_path: Path) -> None:
-    encoder = create(model, "random")
-    threshold = {"value": THRESHOLD, "rule": "f1", "chosen_on": "validation"}
-    metadata = {"run": "trained", "encoder": encoder.spec.to_dict(), "threshold": threshold}
-    save(tmp_path / "trained" / "best", {"weights": encoder.tower.state_dict()}, metadata)
-    pair = ["--img1", str(photos / "0.jpg"), "--img2", str(photos / "1.jpg"), "--checkpoint", str(tmp_path / "trained")]
-    code = (
-        f"import sys, predict; predict.main({[*pair, '--device', 'cpu']}); print(set(sys.modules) & set(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", code, *NOT_LOADED.split()]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
-    assert shown.startswith("answer")
-    assert shown.endswith("set()\n")
-
-
 BROKEN = {
     "vanished": "no such file",
     "directory": "a directory",

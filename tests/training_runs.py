@@ -23,7 +23,7 @@ from siamclip.training.run import state as training_state
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload([
     "train", "dataset", "accelerate.utils", "torch.utils.tensorboard", "siamclip.training.images.training_set",
-    "siamclip.training.run.checkpoints", "siamclip.training.images.mixing", "siamclip.evaluation.report.plots",
+    "siamclip.training.run.run_checkpoints", "siamclip.training.images.mixing", "siamclip.evaluation.report.plots",
     __name__,
 ])  # fmt: skip
 

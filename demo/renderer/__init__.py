@@ -1,4 +1,4 @@
 """The renderer: camera, light, weather, scene, rasteriser, shading.
 
-Imports nothing of vehicle/ but a mesh and its atlas.
+Imports vehicle/ for models and their atlas; vehicle/ imports nothing of it.
 """

@@ -1,7 +1,7 @@
 """What the parts of augmentation hand to each other.
 
     mode       two stacks of noise maps -> the weight of the first, for each entry   fusion/modes/<mode>.py
-    denoiser   photos <-> the model's space, and the network's prediction            ../diffusion/denoisers/contract.py
+    denoiser   photos <-> the model's space, and the network's prediction            ../diffusion/denoisers/denoiser.py
     mixer      a batch of photos -> mixed photos, their partners and shares          mix/methods/<method>.py
     mask       a batch of photos -> photos with parts hidden; labels stay            mask/<method>.py
 

@@ -12,7 +12,7 @@ from siamclip.methods import Method, MethodTable
 
 @dataclass(frozen=True, kw_only=True)
 class Mode(Method):
-    """`target(first, second, ratio, level, **settings) -> weight of the first`; stacks are those of noise_space.py."""
+    """`target(first, second, ratio, level, **settings) -> weight of the first`; stacks: ddpm_inversion.py."""
 
 
 @dataclass(frozen=True, kw_only=True)

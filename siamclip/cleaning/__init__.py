@@ -1,5 +1,5 @@
 """Cleaning a collection: scan once, find, report, apply, undo; calibrate.
 
-One room a command, and one a family of methods. clean.py imports the commands. Nothing here imports augmentation/ or
-training/.
+A room for each command (clean.py imports its command.py), and three for the methods: quality, duplicates, consistency.
+Nothing here imports augmentation/ or training/.
 """

@@ -1,4 +1,4 @@
-"""Pairs of photos and the batches of an epoch, drawn from labels alone.
+"""Pairs of photos, drawn from labels alone.
 
 Everything here is a pure function of its arguments and a seeded generator: the same seed gives the same pairs.
 Labels must be sorted, as `Collection` keeps them: the photos of one identity then are a range.

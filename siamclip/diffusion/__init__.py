@@ -1,4 +1,4 @@
-"""Diffusion models: the schedule of a sampler, and the noise space in which a photo is inverted.
+"""Diffusion models: their noise schedules, and the inversion of a photo into noise maps.
 
-augmentation/fusion/ imports it. denoisers/ opens the models, training/ trains one.
+augment.py and augmentation/ import it. denoisers/ opens the models, training/ trains one.
 """

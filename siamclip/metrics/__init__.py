@@ -1,4 +1,4 @@
-"""Numbers from distances and labels: verification, retrieval, calibration, intervals. Pure functions on arrays.
+"""Numbers from distances, vectors and labels: verification, retrieval, calibration, collapse, intervals.
 
-Imports nothing of the package but errors.
+Pure functions on arrays. Imports nothing of the package but errors.
 """

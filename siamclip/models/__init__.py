@@ -1,4 +1,4 @@
 """The encoder: towers by name, their layers, weights, and checkpoints.
 
-Imports data/ for the preprocessing, nothing above.
+embedding/, training/ and the scripts import it. Imports data/ for the preprocessing, nothing above.
 """

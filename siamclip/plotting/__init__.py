@@ -1,4 +1,4 @@
 """How pictures and plots look: style, and the fonts, of which one for Chinese text is shipped in `fonts/`.
 
-Anything that draws may import from here; nothing here imports from the package but errors.
+Anything that draws may import from here; nothing here imports from the rest of the package.
 """

@@ -16,7 +16,7 @@ from siamclip.data.pairs import Pairs, balance, fixed_pairs
 from siamclip.errors import UserError
 from siamclip.metrics.calibration import fit_calibration
 from siamclip.metrics.collapse import Collapse, collapse_report
-from siamclip.metrics.pairs import pair_distances
+from siamclip.metrics.pair_distances import pair_distances
 from siamclip.metrics.verification import choose_threshold, summary
 from siamclip.training.losses import contrastive_loss
 

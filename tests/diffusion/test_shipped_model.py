@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from siamclip.augmentation.fusion.noise_cache import NoiseCache
+from siamclip.diffusion.ddpm_inversion import generate, invert
 from siamclip.diffusion.denoisers.factory import SHIPPED
-from siamclip.diffusion.noise_space import generate, invert
 from tests.augmentation.fusion.shipped_model import NAME, demo_photos, shipped
 
 

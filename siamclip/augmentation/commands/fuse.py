@@ -14,21 +14,21 @@ from rich.console import Console
 from siamclip.augmentation.commands.folder_run import FolderRun
 from siamclip.augmentation.console import made_table, say_left_out
 from siamclip.augmentation.contracts import FusionPair
-from siamclip.augmentation.fusion.fuse import FusionMode, FusionSummary, fuse_pairs
 from siamclip.augmentation.fusion.gate import Gate, GateSettings
 from siamclip.augmentation.fusion.noise_cache import NoiseCache
+from siamclip.augmentation.fusion.pipeline import FusionMode, FusionSummary, fuse_pairs
 from siamclip.augmentation.fusion.sampling import DiffusionSampler, FusionSettings
 from siamclip.augmentation.fusion.sheet import write_sheet
 from siamclip.augmentation.output.folder import OutputFolder
 from siamclip.augmentation.output.settings_file import check_replaceable, write_settings_file
+from siamclip.augmentation.pairing.choose_pairs import ChosenPairs, PairLimits, choose_pairs
 from siamclip.augmentation.pairing.histogram_plot import (
     THRESHOLD_COLUMNS,
     plot_histogram,
     threshold_rows,
     threshold_table,
 )
-from siamclip.augmentation.pairing.pairs import ChosenPairs, PairLimits, choose_pairs
-from siamclip.augmentation.squares import SquareReader, content_hashes
+from siamclip.augmentation.square_photos import SquareReader, content_hashes
 from siamclip.cli.console import duration, new_console, say, with_flags
 from siamclip.cli.progress_bars import Bars
 from siamclip.data.collection import Collection

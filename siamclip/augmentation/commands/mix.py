@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from siamclip.augmentation.commands.folder_run import FolderRun
 from siamclip.augmentation.console import say_left_out
-from siamclip.augmentation.mix.folder import FolderMixing, choose_parents, hash_parents, mix_folder
+from siamclip.augmentation.mix.mix_folder import FolderMixing, choose_parents, hash_parents, mix_folder
 from siamclip.augmentation.output.settings_file import write_settings_file
 from siamclip.cli.console import new_console, say, with_flags
 from siamclip.cli.progress_bars import Bars

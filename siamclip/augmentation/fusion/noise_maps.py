@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from siamclip.augmentation.fusion.noise_cache import key_of, seed_of
-from siamclip.augmentation.squares import ReadsSquares, SquarePhoto
-from siamclip.diffusion.noise_space import invert
+from siamclip.augmentation.square_photos import ReadsSquares, SquarePhoto
+from siamclip.diffusion.ddpm_inversion import invert
 from siamclip.errors import ImageError
 
 if TYPE_CHECKING:

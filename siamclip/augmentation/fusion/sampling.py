@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from siamclip.augmentation.fusion.noise_cache import NoiseCache
-    from siamclip.diffusion.denoisers.contract import Denoiser
+    from siamclip.diffusion.denoisers.denoiser import Denoiser
     from siamclip.diffusion.sampler_schedule import SamplerSchedule
 
 

@@ -8,7 +8,7 @@ import torch
 
 from siamclip.augmentation.mask.fill import Fill, hide, random_subset
 from siamclip.augmentation.mix.batch import Mixed, untouched
-from siamclip.augmentation.seeded import torch_seeded
+from siamclip.augmentation.torch_seed import torch_seeded
 from siamclip.errors import UserError
 from siamclip.methods import check_setting
 

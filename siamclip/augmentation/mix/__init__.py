@@ -1,4 +1,4 @@
-"""Mixing of photos: what methods share, parents and similarity, images of a whole folder (folder.py).
+"""Mixing of photos: what the methods share, parents and similarity, images of a whole folder (mix_folder.py).
 
-Training imports batch.py and features.py; nothing here imports training/.
+augmentation/commands/ and training/ import it; nothing here imports training/.
 """

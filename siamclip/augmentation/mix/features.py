@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from siamclip.augmentation.mix.batch import Mixed
-from siamclip.augmentation.mix.strategies import linear_blend
+from siamclip.augmentation.mix.blends import linear_blend
 from siamclip.errors import UserError
 from siamclip.models.encoder import SiameseEncoder
 from siamclip.models.layers import blocks_of

@@ -1,4 +1,4 @@
 """The folder that augment.py writes: images, manifest, journal, contact sheet, settings.
 
-fusion/ and mix/ write through folder.py; training/ reads the manifest. Imports neither of them.
+augmentation/commands/, fusion/ and mix/ write through folder.py; training/ reads the manifest.
 """

@@ -34,7 +34,7 @@ from siamclip.augmentation.output.journal import OutputJournal
 from siamclip.augmentation.output.manifest import read_manifest, write_manifest
 from siamclip.augmentation.output.names import name_folders, plan_names, safe_name
 from siamclip.augmentation.output.place import FORMAT, as_json_values, check_output_dir
-from siamclip.data.identities import identity_of
+from siamclip.data.plate_names import identity_of
 from siamclip.errors import UserError
 from siamclip.files import lock as folder_lock
 from siamclip.files.atomic import write_atomically

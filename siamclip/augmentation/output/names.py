@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import xxhash
 
-from siamclip.data.identities import identity_of
+from siamclip.data.plate_names import identity_of
 
 LONGEST = 120  # bytes of a stem: a method's name and what a file system adds must fit into 255
 _END = "\0"  # of a name in what is hashed: no file's name holds it

@@ -1,4 +1,4 @@
-"""Which photos are fused: similarities of a collection, and the best pairs within a band of them.
+"""Which photos are fused: similarities of a collection, the best pairs within a band of them, and a plot of both.
 
-Embeddings of a collection in, pairs of its photos out. Imports nothing of fusion/.
+augmentation/commands/ imports it. Vectors and labels in, row numbers out; imports nothing of fusion/.
 """

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from siamclip.cleaning.apply.apply import apply
 from siamclip.cleaning.apply.console import say_plan
-from siamclip.cleaning.apply.decisions import read_decisions
 from siamclip.cleaning.apply.export import Mode, kept_photos
 from siamclip.cleaning.apply.export import export as write_export
-from siamclip.cleaning.apply.plan import plan_removals
+from siamclip.cleaning.apply.removal_plan import plan_removals
 from siamclip.cleaning.apply.undo import undo
+from siamclip.cleaning.apply.user_decisions import read_decisions
 from siamclip.cleaning.duplicates.groups.not_duplicates import remember_not_duplicates
 from siamclip.cleaning.find.results import read_findings, read_notes
 from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.scan.table.photos import open_photos
+from siamclip.cleaning.scan.table.photo_table import open_photos
 from siamclip.cli.console import new_console, say
 from siamclip.cli.progress_bars import Bars
 from siamclip.errors import UserError

@@ -15,7 +15,7 @@ from siamclip.cleaning.find.decide import class_counts
 from siamclip.cli.console import say
 
 if TYPE_CHECKING:
-    from siamclip.cleaning.apply.plan import RemovalPlan
+    from siamclip.cleaning.apply.removal_plan import RemovalPlan
 
 
 def say_plan(console: Console, photos: PhotoTable, plan: RemovalPlan) -> None:

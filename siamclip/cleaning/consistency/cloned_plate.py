@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from siamclip.cleaning.consistency.folders import Folders, folders_of
+from siamclip.cleaning.consistency.class_folders import Folders, folders_of
 from siamclip.cleaning.consistency.neighbours import Notes, not_judged, require
 from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 from siamclip.errors import printable
@@ -121,7 +121,7 @@ def separating_distance(folders: Folders, seed: int) -> float | None:
 
     All pairs where they are few, otherwise pairs drawn at random.
     """
-    from siamclip.metrics.pairs import pair_distances
+    from siamclip.metrics.pair_distances import pair_distances
     from siamclip.metrics.verification import choose_threshold
 
     within, between = _pairs_within(folders, seed), _pairs_between(folders, seed)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from siamclip.cleaning.consistency.folders import Folders, folders_of
+from siamclip.cleaning.consistency.class_folders import Folders, folders_of
 from siamclip.cleaning.consistency.neighbours import nearest, not_judged, require, robust_centre
 from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 from siamclip.errors import printable

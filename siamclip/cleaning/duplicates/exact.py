@@ -7,9 +7,9 @@ import xxhash
 
 from siamclip.cleaning.contracts import CopyPairs, PhotoTable
 from siamclip.cleaning.decoded import Decoded
+from siamclip.cleaning.duplicates.cosine.cosine_search import NearPairs
+from siamclip.cleaning.duplicates.cosine.value_groups import expanded
 from siamclip.cleaning.duplicates.groups.keepers import preferred
-from siamclip.cleaning.duplicates.vectors.cosine_search import NearPairs
-from siamclip.cleaning.duplicates.vectors.expansion import expanded
 
 
 def pixel_hash(decoded: Decoded) -> dict[str, bytes]:
@@ -30,7 +30,7 @@ def same_pixels(photos: PhotoTable) -> CopyPairs:
 
 
 def _equal(method: str, photos: PhotoTable, hashes: np.ndarray) -> CopyPairs:
-    """`hashes`: (N,) "S32"; empty ones match nothing. A crowd of equal photos gives fewer pairs: see expansion.py."""
+    """`hashes`: (N,) "S32"; empty ones match nothing. A crowd of equal photos gives fewer pairs: value_groups.py."""
     known = photos.readable & (hashes != b"")
     value = np.full(len(photos), -1, np.int64)
     value[known] = np.unique(hashes[known], return_inverse=True)[1]

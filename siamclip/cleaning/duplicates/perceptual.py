@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from siamclip.cleaning.contracts import CopyPairs, PhotoTable
+from siamclip.cleaning.duplicates.cosine.cosine_search import NearPairs
+from siamclip.cleaning.duplicates.cosine.value_groups import expanded
 from siamclip.cleaning.duplicates.groups.keepers import preferred
 from siamclip.cleaning.duplicates.hashing.hash_search import hash_pairs_between, hash_pairs_within
-from siamclip.cleaning.duplicates.vectors.cosine_search import NearPairs
-from siamclip.cleaning.duplicates.vectors.expansion import expanded
 from siamclip.errors import UserError
 
 # Standard deviation, in grey levels, of the photo at 32 x 32 pixels. Flat images with noise of 10 grey levels have up

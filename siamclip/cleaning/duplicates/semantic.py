@@ -1,7 +1,7 @@
 """Photos of the same content, by their embeddings: pairs whose cosine reaches a threshold.
 
 What it sees depends on the embedder: a network that was trained to find a vehicle again calls two views of it alike,
-which is what a Siamese network learns from. Hence a high threshold, and the geometric check (geometry.py).
+which is what a Siamese network learns from. Hence a high threshold, and the check by geometric_verification.py.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 import xxhash
 
 from siamclip.cleaning.contracts import CopyPairs, Notes, PhotoTable
+from siamclip.cleaning.duplicates.cosine import clusters as clustering
+from siamclip.cleaning.duplicates.cosine.cosine_search import MAX_PAIRS, NearPairs, pairs_above, pairs_between
+from siamclip.cleaning.duplicates.cosine.faiss_index import measured_recall, pairs_by_index
+from siamclip.cleaning.duplicates.cosine.value_groups import expanded
 from siamclip.cleaning.duplicates.groups.keepers import preferred
-from siamclip.cleaning.duplicates.vectors import clusters as clustering
-from siamclip.cleaning.duplicates.vectors.cosine_index import measured_recall, pairs_by_index
-from siamclip.cleaning.duplicates.vectors.cosine_search import MAX_PAIRS, NearPairs, pairs_above, pairs_between
-from siamclip.cleaning.duplicates.vectors.expansion import expanded
 from siamclip.errors import UserError
 
 EXACT_LIMIT = 200_000  # distinct photos up to which "auto" compares all

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from siamclip.cleaning.contracts import NO_LABEL, PhotoTable
-from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
+from siamclip.cleaning.duplicates.geometry.geometric_verification import Verdicts
 from siamclip.cleaning.duplicates.groups.not_duplicates import known_not_duplicates
 from siamclip.cleaning.find.console import say_findings
 from siamclip.cleaning.find.decide import RemovalDecision, decide_removals
@@ -21,7 +21,7 @@ from siamclip.cleaning.find.results import write_results
 from siamclip.cleaning.find.run_methods import check_doubtful_pairs, run_methods
 from siamclip.cleaning.method_table import METHODS
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.scan.table.photos import Layout, open_photos
+from siamclip.cleaning.scan.table.photo_table import Layout, open_photos
 from siamclip.cli.console import new_console, say
 from siamclip.cli.progress_bars import Bars
 from siamclip.errors import UserError

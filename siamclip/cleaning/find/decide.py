@@ -1,7 +1,7 @@
 """What stays and what goes, decided once for the findings and pairs of all methods together.
 
     quality, outliers, labels ... say which photos they want removed
-    copies are grouped around keepers, for which photos that nobody wants removed are preferred (duplicates/keepers.py)
+    copies are grouped around keepers, for which photos that nobody wants removed are preferred (keepers.py)
     photos of an archive and of protected folders stay
     no identity falls below `min_per_class` different photos: the best of those that would go stay, so that cleaning
     uses up no identity
@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, Notes, PhotoTable, proposed_removals
-from siamclip.cleaning.duplicates.groups.credible import credible
 from siamclip.cleaning.duplicates.groups.findings import label_conflicts, member_findings
 from siamclip.cleaning.duplicates.groups.grouping import components, group
 from siamclip.cleaning.duplicates.groups.keepers import in_folders
 from siamclip.cleaning.duplicates.groups.not_duplicates import HashPairs
+from siamclip.cleaning.duplicates.groups.pair_filter import credible
 from siamclip.cleaning.method_table import METHODS
 from siamclip.errors import UserError, printable
 
 if TYPE_CHECKING:
-    from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
+    from siamclip.cleaning.duplicates.geometry.geometric_verification import Verdicts
 
 
 WITHOUT_LABEL = "(no folder)"
@@ -82,7 +82,7 @@ def decide_removals(
     """`findings` of all other methods and `pairs` of all duplicate methods in, what is done with each photo out.
 
     `rank`: (N,) int64, the order in which photos are preferred as keepers (see keepers.py), by what `findings` wants
-    removed. `same_identity`, `verdicts`: see credible.py. `protected`: folders, relative to the root, from which
+    removed. `same_identity`, `verdicts`: see pair_filter.py. `protected`: folders, relative to the root, from which
     nothing is removed. `min_per_class`: photos with the same bytes or pixels count as one; an identity that has fewer
     keeps what it has. Raises UserError for settings out of range.
     """

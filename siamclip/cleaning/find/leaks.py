@@ -18,7 +18,7 @@ import numpy as np
 
 from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, Notes, PhotoTable, findings
 from siamclip.cleaning.duplicates.groups.grouping import components
-from siamclip.data.identities import plate_of
+from siamclip.data.plate_names import plate_of
 from siamclip.errors import printable
 
 LEAK = "leak"

@@ -17,7 +17,7 @@ from siamclip.cleaning.contracts import (
     PhotoTable,
     proposed_removals,
 )
-from siamclip.cleaning.duplicates.geometry.geometry import NOT_CHECKED, Verdicts, verify
+from siamclip.cleaning.duplicates.geometry.geometric_verification import NOT_CHECKED, Verdicts, verify
 from siamclip.cleaning.duplicates.groups.keepers import rank
 from siamclip.cleaning.method_table import METHODS, SCORERS, CleaningMethod
 from siamclip.errors import UserError

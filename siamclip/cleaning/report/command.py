@@ -6,7 +6,7 @@ from siamclip.cleaning.find.results import read_findings, read_notes, read_pairs
 from siamclip.cleaning.report.report import ReportData, write_report
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.table.file_table import as_text
-from siamclip.cleaning.scan.table.photos import scanned_files
+from siamclip.cleaning.scan.table.photo_table import scanned_files
 from siamclip.cli.console import new_console, say
 from siamclip.cli.progress_bars import Bars
 

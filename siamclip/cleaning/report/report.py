@@ -1,7 +1,7 @@
 """The HTML report of a cleaning run: what was found, beside the photos, and the place where people decide.
 
 The page holds its data as JSON and builds what is shown from it, a screen at a time, so that 20,000 findings stay
-usable. What people decide there is exported as decisions.json (see apply/decisions.py).
+usable. What people decide there is exported as decisions.json (see apply/user_decisions.py).
 """
 
 from __future__ import annotations

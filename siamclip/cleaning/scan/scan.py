@@ -20,8 +20,8 @@ import numpy as np
 
 from siamclip.cleaning.method_table import SCORERS, Scorer
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.scan.plan import ScanPlan, plan_scan
 from siamclip.cleaning.scan.pool import WorkerPool, number_of_workers
+from siamclip.cleaning.scan.scan_plan import ScanPlan, plan_scan
 from siamclip.cleaning.scan.table.feature_parts import Features, merge
 from siamclip.cleaning.scan.table.file_table import FILE_PART, whole_table, write_table
 from siamclip.cleaning.scan.table.inventory import Listing, list_photos

@@ -12,7 +12,7 @@ from siamclip.errors import UserError, suggestion
 if TYPE_CHECKING:
     import torch
 
-    from siamclip.diffusion.denoisers.contract import Denoiser
+    from siamclip.diffusion.denoisers.denoiser import Denoiser
     from siamclip.diffusion.denoisers.network import Precision
 
 SHIPPED = {"vehicles64": Path(__file__).parents[1] / "vehicles64"}

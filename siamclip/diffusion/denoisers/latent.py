@@ -28,7 +28,7 @@ from siamclip.errors import UserError, reason_of
 
 
 class LatentDenoiser:
-    """A `Denoiser` (contract.py) whose x_0 are latents: the mean of the autoencoder's posterior, scaled.
+    """A `Denoiser` (denoiser.py) whose x_0 are latents: the mean of the autoencoder's posterior, scaled.
 
     Photos come back only as well as the autoencoder draws them; that is computed in fp32 whatever the precision.
     """

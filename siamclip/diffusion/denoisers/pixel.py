@@ -28,7 +28,7 @@ CHANNELS = 3
 
 
 class PixelDenoiser:
-    """A `Denoiser` (contract.py) whose x_0 is the photo itself, in [-1, 1]."""
+    """A `Denoiser` (denoiser.py) whose x_0 is the photo itself, in [-1, 1]."""
 
     def __init__(
         self, network: UNet2DModel, noise: NoiseSchedule, name: str, device: torch.device, precision: Precision = "fp32"

@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from siamclip.data.collection import Collection
-from siamclip.data.identities import plate_of
 from siamclip.data.pairs import Pairs, ranges
+from siamclip.data.plate_names import plate_of
 from siamclip.errors import UserError
 from siamclip.evaluation.measurement.contracts import EvaluationProtocol, MetricWithInterval
 from siamclip.evaluation.measurement.measure import with_intervals
-from siamclip.metrics.pairs import pair_distances
+from siamclip.metrics.pair_distances import pair_distances
 
 COLUMNS = ("path_a", "path_b", "same", "plate")
 SAME = {"1": True, "0": False, "true": True, "false": False}

@@ -24,7 +24,7 @@ from siamclip.evaluation.measurement.contracts import (
 )
 from siamclip.metrics.bootstrap import identity_bootstrap
 from siamclip.metrics.calibration import Reliability, fit_calibration
-from siamclip.metrics.pairs import pair_distances, pair_histogram
+from siamclip.metrics.pair_distances import pair_distances, pair_histogram
 from siamclip.metrics.retrieval import retrieve
 from siamclip.metrics.verification import FARS, Confusion, Roc, SortedPairs, roc
 

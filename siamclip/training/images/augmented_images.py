@@ -16,8 +16,8 @@ import xxhash
 from siamclip.augmentation.contracts import MadeImage
 from siamclip.augmentation.output.manifest import read_manifest
 from siamclip.data.collection import Collection
-from siamclip.data.identities import identity_of, plate_of
 from siamclip.data.image.decode import probe
+from siamclip.data.plate_names import identity_of, plate_of
 from siamclip.errors import ImageError, UserError
 from siamclip.training.soft_labels import SoftLabels
 

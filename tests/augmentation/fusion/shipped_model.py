@@ -10,7 +10,7 @@ import torch
 
 from demo.build import build_demo
 from siamclip.data.image.preprocess import Preprocessing
-from siamclip.diffusion.denoisers.contract import Denoiser
+from siamclip.diffusion.denoisers.denoiser import Denoiser
 from siamclip.diffusion.denoisers.factory import open_denoiser
 
 NAME = "vehicles64"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from siamclip.diffusion.noise_space import invert
+from siamclip.diffusion.ddpm_inversion import invert
 from siamclip.diffusion.sampler_schedule import posterior_mean
 from tests.augmentation.fusion.shipped_model import demo_photos, shipped
 

@@ -11,8 +11,8 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import silhouette_score
 
 from siamclip.cleaning.consistency import cloned_plate as module
+from siamclip.cleaning.consistency.class_folders import folders_of
 from siamclip.cleaning.consistency.cloned_plate import cloned_plate, separating_distance, split_score
-from siamclip.cleaning.consistency.folders import folders_of
 from siamclip.errors import UserError
 from siamclip.metrics.verification import confusion
 from tests.cleaning.consistency.embedded import around, embedded, permuted, unit

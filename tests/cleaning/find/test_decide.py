@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable, findings, proposed_removals
-from siamclip.cleaning.duplicates.geometry.geometry import Verdicts
+from siamclip.cleaning.duplicates.geometry.geometric_verification import Verdicts
 from siamclip.cleaning.duplicates.groups.grouping import components
 from siamclip.cleaning.duplicates.groups.keepers import rank
 from siamclip.cleaning.duplicates.groups.not_duplicates import by_content

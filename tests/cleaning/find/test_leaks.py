@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from siamclip.cleaning.contracts import CopyPairs, Findings, PhotoTable
 from siamclip.cleaning.find.leaks import SIDES, SplitRepair, find_leaks
 from siamclip.cleaning.find.results import leaks_csv
-from siamclip.data.identities import plate_of
+from siamclip.data.plate_names import plate_of
 from tests.cleaning.photo_tables import pairs_of, photos_of
 
 TRAIN, VAL, TEST = range(3)

@@ -11,7 +11,7 @@ from demo.dirty.defects import cropped, jpeg, recompressed
 from siamclip import methods as method_tables
 from siamclip.cleaning.consistency.neighbours import usable_rows
 from siamclip.cleaning.contracts import NO_LABEL, CopyPairs, Findings, PhotoTable, findings
-from siamclip.cleaning.duplicates.geometry.geometry import NOT_CHECKED
+from siamclip.cleaning.duplicates.geometry.geometric_verification import NOT_CHECKED
 from siamclip.cleaning.find.run_methods import check_doubtful_pairs, missing, run_methods
 from siamclip.cleaning.method_table import METHODS, SCORERS, CleaningMethod
 from siamclip.data.image.decode import content_hash

@@ -24,7 +24,7 @@ from siamclip.cleaning.report.chinese import CHINESE
 from siamclip.cleaning.report.command import report_data
 from siamclip.cleaning.report.report import write_report
 from siamclip.cleaning.run_folder import RunFolder
-from siamclip.cleaning.scan.table.photos import open_photos
+from siamclip.cleaning.scan.table.photo_table import open_photos
 from siamclip.methods import effective
 from tests.cleaning.report_samples import chromium
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from siamclip.cleaning.apply.decisions import read_decisions
+from siamclip.cleaning.apply.user_decisions import read_decisions
 from siamclip.cleaning.calibrate.calibrate import Proposal, Question, read_answers
 from siamclip.cleaning.calibrate.page import write_calibration_page
 from siamclip.cleaning.report.report import write_report

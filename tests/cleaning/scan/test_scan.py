@@ -17,7 +17,7 @@ from siamclip.cleaning.method_table import Scorer
 from siamclip.cleaning.run_folder import RunFolder
 from siamclip.cleaning.scan.scan import scan_collection
 from siamclip.cleaning.scan.table.file_table import read_skipped
-from siamclip.cleaning.scan.table.photos import open_photos
+from siamclip.cleaning.scan.table.photo_table import open_photos
 from siamclip.data.image.decode import content_hash, decode
 from siamclip.errors import ImageError, UserError
 from tests.cleaning.scanned_folders import number_of, photo, photos, scanned

@@ -13,7 +13,7 @@ import pytest
 
 from siamclip.cleaning.scan import pool as worker_pool
 from siamclip.cleaning.scan.table import file_table
-from siamclip.cleaning.scan.table.photos import open_photos
+from siamclip.cleaning.scan.table.photo_table import open_photos
 from siamclip.errors import UserError
 from tests.cleaning.scanned_folders import number_of, photo, photos, scanned
 from tests.cleaning.tiny_scorers import CALLS

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from siamclip.diffusion.ddpm_inversion import generate, invert
 from siamclip.diffusion.denoisers.factory import open_denoiser
-from siamclip.diffusion.noise_space import generate, invert
 from siamclip.errors import UserError
 from tests.augmentation.fusion.tiny_models import save_pipeline
 

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from safetensors.torch import load_file, save_file
 
+from siamclip.diffusion.ddpm_inversion import generate, invert
 from siamclip.diffusion.denoisers import factory, hub
 from siamclip.diffusion.denoisers.factory import open_denoiser
 from siamclip.diffusion.denoisers.pixel import PixelDenoiser, from_unit_range, to_unit_range
 from siamclip.diffusion.noise_schedule import noise_schedule_of
-from siamclip.diffusion.noise_space import generate, invert
 from siamclip.errors import UserError
 from tests.augmentation.fusion.tiny_models import save_pipeline, tiny_unet
 

@@ -14,7 +14,7 @@ from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from config_augment import DDPM_PRESETS
 from siamclip.diffusion.training.architecture import check_compiler, load_network, make_scheduler, make_unet
-from siamclip.diffusion.training.progress.output import public_config
+from siamclip.diffusion.training.run.output import public_config
 from siamclip.errors import UserError
 from tests.diffusion.training.tiny_ddpm import SIZE, TINY, tiny_unet
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from diffusers import DDPMPipeline
 
-from siamclip.diffusion.training import training
-from siamclip.diffusion.training.progress.state import FOLDER
+from siamclip.diffusion.training import loop as training
+from siamclip.diffusion.training.run.state import FOLDER
 from siamclip.errors import UserError
 from siamclip.models import checkpoint
 from tests.diffusion.training.tiny_ddpm import EVERY_STEP, collection, metadata, run, stored

@@ -17,9 +17,9 @@ from diffusers import DDPMPipeline
 
 import augment
 import config_augment
-from siamclip.diffusion.training import training
+from siamclip.diffusion.training import loop as training
 from siamclip.diffusion.training.architecture import make_scheduler
-from siamclip.diffusion.training.progress import output
+from siamclip.diffusion.training.run import output
 from siamclip.errors import UserError
 from siamclip.files import atomic
 from siamclip.models import checkpoint

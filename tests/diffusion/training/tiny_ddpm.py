@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import augment
 from siamclip.diffusion.training.architecture import make_unet
-from siamclip.diffusion.training.progress.state import FOLDER
+from siamclip.diffusion.training.run.state import FOLDER
 from siamclip.models import checkpoint
 
 SIZE = 8

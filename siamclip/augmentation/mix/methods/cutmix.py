@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from siamclip.augmentation.mix.batch import Mixed
-from siamclip.augmentation.mix.methods.rolled import mixed_in_a_ring
+from siamclip.augmentation.mix.rolled import mixed_in_a_ring
 from siamclip.methods import check_setting
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from siamclip.augmentation.mix.batch import Mixed, untouched
+from siamclip.augmentation.mix.blends import linear_blend, power_mean
 from siamclip.augmentation.mix.similarity import Measure, draw_partners, log_similarities, log_weights
-from siamclip.augmentation.mix.strategies import linear_blend, power_mean
 from siamclip.methods import check_setting
 
 Strategy = Literal["linear", "gamma", "power_mean", "feature"]

@@ -64,7 +64,7 @@ def _of_method(
 def label_conflicts(photos: PhotoTable, pairs: Sequence[CopyPairs], rank: np.ndarray, first_group: int = 0) -> Findings:
     """One flagged row, with keep = True, for each photo of these pairs; nothing is ever removed by it.
 
-    `pairs`: of two labels each (see credible.py). `related` is the other photo on the strongest evidence, score its
+    `pairs`: of two labels each (see pair_filter.py). `related` is the other photo on the strongest evidence, score its
     distance in its method's unit. Photos that hang together have one group number, counted from `first_group`
     in the order of their best photos.
     """

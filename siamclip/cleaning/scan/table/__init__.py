@@ -1,4 +1,4 @@
-"""The scanned table on the disk: files, features by content, state; photos.py opens it for the methods.
+"""The scanned table on the disk: files, features by content, state; photo_table.py opens it for the methods.
 
-find/, apply/ and calibrate/ open photos.py. Imports nothing of scan/ above it.
+find/, report/, apply/ and calibrate/ open it. Imports nothing of scan/ above it.
 """

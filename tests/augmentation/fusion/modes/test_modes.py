@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from siamclip.augmentation.fusion.blend import blend
 from siamclip.augmentation.method_table import MODES
-from siamclip.diffusion.noise_space import generate, invert, steps_of_slots
+from siamclip.diffusion.ddpm_inversion import generate, invert, steps_of_slots
 from siamclip.diffusion.sampler_schedule import make_sampler_schedule
 from siamclip.errors import UserError
 from siamclip.methods import load_target

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from siamclip.augmentation.mix.blends import power_mean
 from siamclip.augmentation.mix.methods.sample_pairing import sample_pairing
 from siamclip.augmentation.mix.similarity import Measure, log_similarities, partner_log_weights
-from siamclip.augmentation.mix.strategies import power_mean
 from tests.augmentation.mix.test_contract import photos
 
 MEASURES: tuple[Measure, ...] = ("cosine", "euclidean", "kl")

@@ -1,4 +1,0 @@
-"""Search among embeddings by cosine: exact, or through clusters.
-
-../semantic.py and consistency/ import it.
-"""
