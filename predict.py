@@ -89,7 +89,7 @@ class ImageSimilarityPredictor:
     Raises UserError for settings, checkpoints and weights that cannot be used. Not for several threads at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the public interface: settings by name
         self,
         checkpoint: str | os.PathLike[str] = PredictConfig.checkpoint,
         model: str | None = None,

@@ -1,8 +1,9 @@
-"""The rooms of the package: which may import which, how many files one holds, and what its first lines say."""
+"""The rooms of the package: which may import which, how many files one holds, what its first lines say, its words."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,3 +118,43 @@ def test_a_package_says_what_lives_in_it(path: Path) -> None:
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     assert text and "TODO" not in text
     assert len(text.split()) > 8
+
+
+def test_one_word_is_one_thing() -> None:
+    """No two public classes or functions of the package have one name."""
+    places = defaultdict(list)
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                places[node.name].append(module_of(path))
+    twice = {name: where for name, where in places.items() if len(where) > 1}
+    assert twice == {}
+
+
+FLAG = re.compile(r"(?<![\w-])--(?!help|no-deps)[a-z][a-z_]+")
+# The command line's own rooms; a first line by which settings files of former versions are known; and texts of find in
+# which the script has written flags already, with their translations.
+MAY_NAME_FLAGS = ("cli", "errors.py", "augmentation/output/settings_file.py", "cleaning/report/chinese.py")
+
+
+def test_the_package_knows_no_flag() -> None:
+    """It names settings: which flag sets one is the scripts' affair."""
+    found = [
+        f"{module_of(path)}:{number}: {line.strip()}"
+        for path in FILES
+        if not any(path.is_relative_to(PACKAGE / place) for place in MAY_NAME_FLAGS)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if FLAG.search(line)
+    ]
+    assert found == []
+
+
+def test_a_user_error_says_which_setting_and_what_is_wrong() -> None:
+    incomplete = []
+    for path in [*FILES, *DEMO_FILES, *ROOT.glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "UserError" and len(node.args) < 2:
+                starred = any(isinstance(argument, ast.Starred) for argument in node.args)
+                if not starred and "problem" not in {word.arg for word in node.keywords}:
+                    incomplete.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert incomplete == []

@@ -46,7 +46,7 @@ def open_pretrained(metadata: dict[str, Any], **settings: Any) -> ComparedEmbedd
     spec = EncoderSpec.from_dict(metadata["encoder"])
     look, weights = spec.preprocessing, metadata.get("config", {}).get("weights")
     if weights == "random":
-        raise UserError("training started from random weights")
+        raise UserError("", "training started from random weights")
     encoder = create(spec.model, weights, look.size, look.geometry, look.reduced_decode)
     name = f"{spec.model} pretrained, {look.size} px"
     return ComparedEmbedder(name, Embedder(encoder, name, **settings))

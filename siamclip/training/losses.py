@@ -23,7 +23,7 @@ from siamclip.data.pairs import Pairs
 from siamclip.errors import UserError, suggestion
 
 
-def pair_distances(embeddings: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def distances_of_pairs(embeddings: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Euclidean distances (P,) float32 of pairs of rows, differentiable everywhere.
 
     The square root has an infinite slope at 0, and identical photos in a pair are real data: below 1e-6 the
@@ -74,7 +74,7 @@ class ContrastiveLoss(nn.Module):
         first, second, same = (
             torch.as_tensor(x, device=embeddings.device) for x in (pairs.first, pairs.second, pairs.same)
         )
-        distances = pair_distances(embeddings, first, second)
+        distances = distances_of_pairs(embeddings, first, second)
         y = same.to(distances.dtype)
         if self.positive_ratio is None:
             value = contrastive_loss(distances, y, self.margin, self.positive_margin).mean()

@@ -21,8 +21,8 @@ from siamclip.training.losses import (
     LOSS_NAMES,
     ContrastiveLoss,
     contrastive_loss,
+    distances_of_pairs,
     make_loss,
-    pair_distances,
     takes_soft_labels,
 )
 
@@ -61,7 +61,7 @@ def test_contrastive_loss_at_known_angles(margin: float, positive: float, negati
     vectors = at_angles(DEGREES, torch.float32)
     same = torch.from_numpy(pairs.same)
     found = contrastive_loss(
-        pair_distances(vectors, torch.from_numpy(pairs.first), torch.from_numpy(pairs.second)), same, margin
+        distances_of_pairs(vectors, torch.from_numpy(pairs.first), torch.from_numpy(pairs.second)), same, margin
     )
     assert found[same].mean().item() == pytest.approx(positive, abs=1e-7)
     assert found[~same].mean().item() == pytest.approx(negative, abs=1e-7)
@@ -119,7 +119,7 @@ def test_identical_photos_have_a_finite_gradient(dtype: torch.dtype, same: bool)
 def test_small_distances_of_half_precision_vectors_are_measured_in_single() -> None:
     """Squares of differences below 2.4e-4 vanish in fp16."""
     vectors = torch.tensor([[1.0, 0.0], [1.0, 1e-4]], dtype=torch.float16)
-    found = pair_distances(vectors, torch.tensor([0]), torch.tensor([1]))
+    found = distances_of_pairs(vectors, torch.tensor([0]), torch.tensor([1]))
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(1e-4, rel=1e-3)
 
@@ -231,7 +231,7 @@ def test_y_of_0_and_1_is_the_hard_loss_bit_for_bit(photos: list[tuple[int, int]]
     assert results[0][:2] == results[1][:2]
     assert torch.equal(results[0][2], results[1][2])
     # as it was before labels could be soft: one part or the other of each pair, and means over those of a kind
-    distances = pair_distances(
+    distances = distances_of_pairs(
         at_angles(degrees, torch.float32), torch.from_numpy(hard.first), torch.from_numpy(hard.second)
     )
     same = torch.from_numpy(hard.same)

@@ -42,7 +42,7 @@ class AppliedSummary:
     quarantine: Path
 
 
-def no_progress(stage: str, done: int, total: int) -> None:
+def no_stage_progress(stage: str, done: int, total: int) -> None:
     """Progress that nobody sees."""
 
 
@@ -53,7 +53,7 @@ def apply(
     *,
     quarantine: Path | None = None,
     keepers: Mapping[str, Sequence[Keeper]] | None = None,
-    progress: Progress = no_progress,
+    progress: Progress = no_stage_progress,
 ) -> AppliedSummary:
     """Move the photos of `root` to `quarantine` (the run's own by default) and keep their relative paths.
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from siamclip.cleaning.apply.apply import Progress, no_progress
+from siamclip.cleaning.apply.apply import Progress, no_stage_progress
 from siamclip.cleaning.apply.moving.journal import Removal
 from siamclip.cleaning.apply.moving.real_folders import Place, open_below
 from siamclip.cleaning.apply.moving.recovery import split
@@ -64,7 +64,7 @@ def kept_photos(photos: PhotoTable, removals: Iterable[Removal]) -> list[KeptPho
 
 
 def export(
-    root: Path, photos: Sequence[KeptPhoto], destination: Path, mode: Mode, progress: Progress = no_progress
+    root: Path, photos: Sequence[KeptPhoto], destination: Path, mode: Mode, progress: Progress = no_stage_progress
 ) -> ExportSummary:
     """Write `photos` of `root` below `destination`, under the same relative paths and with the same times.
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from siamclip.cleaning.apply.apply import BATCH, Progress, flush_folders, no_progress
+from siamclip.cleaning.apply.apply import BATCH, Progress, flush_folders, no_stage_progress
 from siamclip.cleaning.apply.moving.journal import Journal, Move
 from siamclip.cleaning.apply.moving.real_folders import Place, open_below
 from siamclip.cleaning.apply.moving.recovery import (
@@ -37,7 +37,7 @@ class UndoSummary:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
-def undo(run: Run, *, last: bool = False, progress: Progress = no_progress) -> UndoSummary:
+def undo(run: Run, *, last: bool = False, progress: Progress = no_stage_progress) -> UndoSummary:
     """Take back every apply of the run, or only the last one that still has photos in the quarantine.
 
     Takes the run's lock. Photos that cannot come back do not keep the others from it: see `UndoSummary.problems`.

@@ -54,7 +54,7 @@ class Sample:
     bin: np.ndarray
 
 
-def measure(photos: PhotoTable, method: str) -> Measure:
+def distance_measure(photos: PhotoTable, method: str) -> Measure:
     """Raises UserError for a method without a distance between photos, or one that the scan has nothing for."""
     needs = METHODS[method].needs if method in METHODS and METHODS[method].family == "duplicates" else ()
     rows = np.flatnonzero(photos.readable)
@@ -98,7 +98,7 @@ def draw(
 
     Raises UserError where no pair lies within the range.
     """
-    compared = measure(photos, method)
+    compared = distance_measure(photos, method)
     last = default_range(compared.kind, compared.values.shape[1], threshold) if max_distance is None else max_distance
     if number < BINS:
         raise UserError("questions", f"must be at least {BINS}", value=number)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from siamclip.cleaning.consistency.neighbours import usable_rows, vectors_of
+from siamclip.cleaning.consistency.neighbours import embeddings_of, usable_rows
 from siamclip.cleaning.contracts import PhotoTable
 
 
@@ -39,4 +39,4 @@ def folders_of(photos: PhotoTable) -> Folders:
     labels = photos.labels[rows]
     starts = np.flatnonzero(np.diff(labels, prepend=-1))
     sizes = np.diff(np.append(starts, len(labels)))
-    return Folders(rows, vectors_of(photos, rows), labels, starts, sizes)
+    return Folders(rows, embeddings_of(photos, rows), labels, starts, sizes)

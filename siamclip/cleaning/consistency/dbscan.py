@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from siamclip.cleaning.consistency.neighbours import Notes, nearest, not_judged, require, usable_rows, vectors_of
+from siamclip.cleaning.consistency.neighbours import Notes, embeddings_of, nearest, not_judged, require, usable_rows
 from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 
 # scikit-learn takes 5. Outliers of one kind have each other near: 10 was more precise on nine of twelve mixtures of
@@ -32,7 +32,7 @@ def dbscan(photos: PhotoTable, *, eps: float | None = None, min_samples: int | N
     least = min_samples or max(2, min(_MIN_SAMPLES, len(rows) // 2))
     if len(rows) < max(least, 3):
         return not_judged("dbscan", f"{len(rows)} photos with an embedding, at least {max(least, 3)} are needed")
-    vectors = vectors_of(photos, rows)
+    vectors = embeddings_of(photos, rows)
     found = nearest(vectors, least - 1, np.arange(len(rows)), seed)
     reach = found.distance[:, -1]
     radius = knee(np.sort(reach[np.isfinite(reach)])) if eps is None else eps

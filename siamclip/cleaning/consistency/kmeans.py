@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 
-from siamclip.cleaning.consistency.neighbours import not_judged, require, robust_centre, usable_rows, vectors_of
+from siamclip.cleaning.consistency.neighbours import embeddings_of, not_judged, require, robust_centre, usable_rows
 from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 
 _ALL_AT_ONCE = 20_000  # photos up to which every one takes part in each step
@@ -44,7 +44,7 @@ def kmeans(
     rows = usable_rows(photos)
     if len(rows) < 3:
         return not_judged("kmeans", f"{len(rows)} photos with an embedding, at least 3 are needed")
-    vectors = vectors_of(photos, rows)
+    vectors = embeddings_of(photos, rows)
     wanted = clusters or max(1, round(len(rows) ** 0.25))
     centroids = _fitted(vectors, min(wanted, len(rows)), seed)
     cluster, _ = _assigned(vectors, centroids)

@@ -11,12 +11,12 @@ import math
 import numpy as np
 
 from siamclip.cleaning.consistency.neighbours import (
+    embeddings_of,
     nearest,
     not_judged,
     require,
     robust_centre,
     usable_rows,
-    vectors_of,
 )
 from siamclip.cleaning.contracts import Findings, PhotoTable, findings
 
@@ -42,7 +42,7 @@ def knn(
     rows = usable_rows(photos)
     if len(rows) <= neighbours:
         return not_judged("knn", f"{len(rows)} photos with an embedding, more than {neighbours} are needed")
-    vectors = vectors_of(photos, rows)
+    vectors = embeddings_of(photos, rows)
     archived = photos.is_archived[rows]
     judged, old = np.flatnonzero(~archived), np.flatnonzero(archived)
     if len(old) > _ARCHIVE_SAMPLE:

@@ -46,7 +46,7 @@ def usable_rows(photos: PhotoTable) -> np.ndarray:
     return rows[np.argsort(photos.content[rows], kind="stable")]
 
 
-def vectors_of(photos: PhotoTable, rows: np.ndarray) -> np.ndarray:
+def embeddings_of(photos: PhotoTable, rows: np.ndarray) -> np.ndarray:
     """(M, D) float32, a copy."""
     return np.ascontiguousarray(photos.vectors()[rows], dtype=np.float32)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
-from siamclip.cleaning.quality.thresholds import Limit, findings_beyond, percent
+from siamclip.cleaning.quality.thresholds import Limit, as_percent, findings_beyond
 
 DARK_BELOW = 10
 BRIGHT_ABOVE = 245
@@ -43,7 +43,7 @@ def under_exposed(
     photos: PhotoTable, *, threshold: float = 0.1, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a larger share of pixels below 10 than `threshold`, or the highest `percentile` percent."""
-    limit = Limit("threshold", threshold, "under-exposed", "above", 0.0, 1.0, percent)
+    limit = Limit("threshold", threshold, "under-exposed", "above", 0.0, 1.0, as_percent)
     values = photos.column("dark_share")
     return findings_beyond(photos, "under_exposed", "black parts of", values, [limit], percentile, max_share)
 
@@ -52,7 +52,7 @@ def over_exposed(
     photos: PhotoTable, *, threshold: float = 0.1, percentile: float | None = None, max_share: float = 1 / 3
 ) -> Findings:
     """Photos with a larger share of pixels above 245 than `threshold`, or the highest `percentile` percent."""
-    limit = Limit("threshold", threshold, "over-exposed", "above", 0.0, 1.0, percent)
+    limit = Limit("threshold", threshold, "over-exposed", "above", 0.0, 1.0, as_percent)
     values = photos.column("bright_share")
     return findings_beyond(photos, "over_exposed", "white parts of", values, [limit], percentile, max_share)
 
@@ -65,7 +65,7 @@ def intensity(
     percentile: float | None = None,
     max_share: float = 1 / 3,
 ) -> Findings:
-    """Photos whose mean grey level lies outside of [minimum, maximum], or `percentile` percent, half at each end."""
+    """Photos whose mean grey level lies outside of [minimum, maximum], or `percentile` as_percent, half at each end."""
     limits = [
         Limit("minimum", minimum, "too dark", "below", 0.0, 255.0),
         Limit("maximum", maximum, "too bright", "above", 0.0, 255.0),

@@ -6,7 +6,7 @@ import numpy as np
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.quality.annotations import read_annotations
-from siamclip.cleaning.quality.thresholds import Limit, findings_beyond, percent
+from siamclip.cleaning.quality.thresholds import Limit, as_percent, findings_beyond
 from siamclip.errors import UserError
 
 
@@ -30,8 +30,8 @@ def object_area(
     largest = np.full(len(photos), np.nan)
     np.fmax.at(largest, found.rows, found.areas)
     limits = [
-        Limit("minimum", minimum, "object too small", "below", 0.0, 1.0, percent),
-        Limit("maximum", maximum, "object too large", "above", 0.0, 1.0, percent),
+        Limit("minimum", minimum, "object too small", "below", 0.0, 1.0, as_percent),
+        Limit("maximum", maximum, "object too large", "above", 0.0, 1.0, as_percent),
     ]
     result = findings_beyond(photos, "object_area", "largest box covers", largest, limits, percentile, max_share)
     result.notes |= {

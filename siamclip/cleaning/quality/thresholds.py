@@ -22,7 +22,7 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
-def percent(value: float, digits: int = 4) -> str:
+def as_percent(value: float, digits: int = 4) -> str:
     return f"{100 * value:.{digits}g}%"
 
 

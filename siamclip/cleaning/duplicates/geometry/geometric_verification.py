@@ -69,7 +69,7 @@ class Verdicts:
         return (self.inliers != NOT_CHECKED) & ~self.confirmed
 
 
-def verify(
+def verify(  # noqa: PLR0913 - settings by name
     photos: PhotoTable,
     pairs: CopyPairs,
     above: float = 0.0,

@@ -13,7 +13,7 @@ import numpy as np
 
 from siamclip.cleaning.contracts import Findings, PhotoTable
 from siamclip.cleaning.decoded import Decoded
-from siamclip.cleaning.quality.thresholds import Limit, findings_beyond, percent
+from siamclip.cleaning.quality.thresholds import Limit, as_percent, findings_beyond
 
 CANNY_THRESHOLDS = (100, 200)
 # Grey levels of 255 above which a gradient counts. Lower ones count noise and soft shades, which blur does not take
@@ -85,6 +85,6 @@ def prewitt(
 def _judge(
     photos: PhotoTable, method: str, operator: str, threshold: float, percentile: float | None, max_share: float
 ) -> Findings:
-    limit = Limit("threshold", threshold, "few edges", "below", 0.0, 1.0, percent)
+    limit = Limit("threshold", threshold, "few edges", "below", 0.0, 1.0, as_percent)
     values = photos.column(f"{method}_density")
     return findings_beyond(photos, method, f"{operator} edges on", values, [limit], percentile, max_share)
