@@ -77,7 +77,9 @@ class Fused:
     @property
     def fates(self) -> list[str]:
         """kept, then why images were rejected."""
-        return sorted({fate for counts in self.methods.values() for fate in counts}, key=lambda fate: fate != "kept")
+        return sorted(
+            {fate for counts in self.methods.values() for fate in counts}, key=lambda fate: (fate != "kept", fate)
+        )
 
 
 def rendered(data: Path) -> Rendered:

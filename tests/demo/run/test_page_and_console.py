@@ -138,8 +138,9 @@ def write_fusion(folder: DemoFolder) -> None:
     row = {"first": f"{TRAINED[0]}/000.jpg", "second": f"{TRAINED[1]}/000.jpg", "similarity": 0.9, "method": HOSTILE}
     kept = {**row, "path": "classes/a.png", "rejected": ""}
     rejected = {**row, "path": "rejected/b.png", "rejected": "far_from_first"}
+    other = {**rejected, "rejected": "far_from_second"}
     methods = [{**kept, "method": f"method_{k}"} for k in range(3)]
-    table(folder.fused / "manifest.csv", [kept, rejected, *methods], "utf-8-sig")
+    table(folder.fused / "manifest.csv", [other, kept, rejected, *methods], "utf-8-sig")
     photo(folder.fused / "classes" / "a.png")
     thresholds = [{"threshold": 0.7, "pairs": 860, "photos": 424, "chosen": True}]
     table(folder.fused / "thresholds.csv", [*thresholds, {**thresholds[0], "chosen": False}], "utf-8-sig")
@@ -242,8 +243,8 @@ def test_photos_of_each_side_are_counted(folder: DemoFolder) -> None:
 
 def test_what_became_of_fused_photos_is_counted(folder: DemoFolder) -> None:
     fused = results.fused(folder)
-    assert fused.fates == ["kept", "far_from_first"]
-    assert fused.methods[HOSTILE] == {"kept": 1, "far_from_first": 1}
+    assert fused.fates == ["kept", "far_from_first", "far_from_second"]
+    assert fused.methods[HOSTILE] == {"kept": 1, "far_from_first": 1, "far_from_second": 1}
     assert fused.methods["method_0"]["far_from_first"] == 0
 
 
