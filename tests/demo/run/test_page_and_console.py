@@ -34,6 +34,7 @@ from demo.run.steps import DemoFolder, Step, demo_steps
 from siamclip.evaluation.report.console import SHOWN
 from tests.cleaning.report_samples import chromium
 
+ODD_NAME = "<b>&\"'京"
 HOSTILE = "<script>window.injected=1</script>&\"'京"
 TRAINED = ["粤EF36045", "京K2J97J", "粤EF36045~clone"]
 
@@ -135,7 +136,7 @@ def write_findings(run: Path, methods: list[str]) -> None:
 
 
 def write_fusion(folder: DemoFolder) -> None:
-    row = {"first": f"{TRAINED[0]}/000.jpg", "second": f"{TRAINED[1]}/000.jpg", "similarity": 0.9, "method": HOSTILE}
+    row = {"first": f"{TRAINED[0]}/000.jpg", "second": f"{TRAINED[1]}/000.jpg", "similarity": 0.9, "method": ODD_NAME}
     kept = {**row, "path": "classes/a.png", "rejected": ""}
     rejected = {**row, "path": "rejected/b.png", "rejected": "far_from_first"}
     other = {**rejected, "rejected": "far_from_second"}
@@ -244,7 +245,7 @@ def test_photos_of_each_side_are_counted(folder: DemoFolder) -> None:
 def test_what_became_of_fused_photos_is_counted(folder: DemoFolder) -> None:
     fused = results.fused(folder)
     assert fused.fates == ["kept", "far_from_first", "far_from_second"]
-    assert fused.methods[HOSTILE] == {"kept": 1, "far_from_first": 1, "far_from_second": 1}
+    assert fused.methods[ODD_NAME] == {"kept": 1, "far_from_first": 1, "far_from_second": 1}
     assert fused.methods["method_0"]["far_from_first"] == 0
 
 
@@ -281,6 +282,7 @@ def test_no_request_leaves_the_page_and_a_name_cannot_break_out(page: str) -> No
     )
     assert not any(name.startswith("on") or name == "style" for _, attributes in found for name in attributes)
     assert "&lt;script&gt;window.injected=1" in page
+    assert "&lt;b&gt;" in page
     assert "\x1b" not in page
 
 
