@@ -43,7 +43,7 @@ def evaluate(config: EvaluateConfig, console: Console) -> Path:
     from siamclip.cli.yaml_settings import as_yaml
     from siamclip.evaluation import compared_embedders as embedders
     from siamclip.evaluation.measurement.cloned_plates import clone_metrics, pairs_by_plate, read_cloned_pairs
-    from siamclip.evaluation.measurement.measure import measure, score, verification_metrics
+    from siamclip.evaluation.measurement.measure import measure_embedder, score, verification_metrics
     from siamclip.evaluation.photo_selection import SeenIdentities, fairness_notes, few_identities_note
     from siamclip.evaluation.report.console import print_results
     from siamclip.evaluation.report.files import claim_folder, write_evaluation
@@ -68,13 +68,14 @@ def evaluate(config: EvaluateConfig, console: Console) -> Path:
         notes = fairness_notes(photos, seen) + notes
         notes += embedders.overlap_notes(compared[1:], photos.evaluated.identities) + few_identities_note(photos)
         photos, threshold_notes = check_validation(photos, config)
-        vectors_of = partial(embedders.vectors_of, files, embeddings, config.max_negative_pairs, config.seed)
-        evaluated = vectors_of(photos.evaluated)
-        validation = vectors_of(photos.validation) if photos.validation else {}
+        embedded_photos = partial(embedders.embedded_photos, files, embeddings, config.max_negative_pairs, config.seed)
+        evaluated = embedded_photos(photos.evaluated)
+        validation = embedded_photos(photos.validation) if photos.validation else {}
         passes = 2 * len(compared) + len(validation) // len(compared)
         advance = partial(progress.advance, progress.add_task("bootstrap", total=passes * protocol.replicates))
         measurements = {
-            c.name: measure(evaluated[c.name], validation.get(c.name), c.stored, protocol, advance) for c in compared
+            c.name: measure_embedder(evaluated[c.name], validation.get(c.name), c.stored, protocol, advance)
+            for c in compared
         }
         threshold = measurements[own].threshold
         if threshold is None:

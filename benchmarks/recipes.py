@@ -55,7 +55,7 @@ def main() -> None:
     steps = ladder(arguments.model)
     unknown = [name for name in arguments.steps or () if name not in steps]
     if unknown:
-        raise UserError(f"--steps {unknown[0]}: no such step; choose from {', '.join(steps)}")
+        raise UserError("steps", "no such step", f"choose from {', '.join(steps)}", unknown[0])
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(

@@ -122,7 +122,7 @@ def embed_all(
     return embeddings, unreadable
 
 
-def vectors_of(
+def embedded_photos(
     files: Sequence[Path],
     embeddings: Mapping[str, np.ndarray],
     max_negative_pairs: int,

@@ -35,16 +35,16 @@ RELIABILITY_BINS = 10
 Advance = Callable[[], Any]
 
 
-def no_progress() -> None:
+def ignore_advance() -> None:
     """The default of `advance`, which is called after each bootstrap replicate."""
 
 
-def measure(
+def measure_embedder(
     photos: EmbeddedPhotos,
     validation: EmbeddedPhotos | None,
     stored: CalibratedThreshold | None,
     protocol: EvaluationProtocol,
-    advance: Advance = no_progress,
+    advance: Advance = ignore_advance,
 ) -> Measurement:
     """All metrics on `photos`, at the threshold that `validation` prefers or, without one, at the stored one.
 
@@ -86,7 +86,7 @@ def verification_metrics(
     scored: ScoredPairs,
     threshold: CalibratedThreshold | None,
     protocol: EvaluationProtocol,
-    advance: Advance = no_progress,
+    advance: Advance = ignore_advance,
 ) -> dict[str, MetricWithInterval]:
     """auc, average_precision, eer, tar_at_far_<far>; with a threshold accuracy, precision, recall, f1, far, frr and
     ece. Raises ValueError if one of the classes is absent.
@@ -127,7 +127,7 @@ def balanced_cells(cells: Confusion, positive_ratio: float) -> Confusion:
 
 
 def retrieval_metrics(
-    embeddings: np.ndarray, labels: np.ndarray, protocol: EvaluationProtocol, advance: Advance = no_progress
+    embeddings: np.ndarray, labels: np.ndarray, protocol: EvaluationProtocol, advance: Advance = ignore_advance
 ) -> tuple[dict[str, MetricWithInterval], int]:
     """rank1, rank5, rank10 and mAP of each photo (N, D) as a query against all others; and how many photos were no
     query, being the only one of their identity.
@@ -148,7 +148,7 @@ def with_intervals(
     unit_b: np.ndarray,
     replicates: int,
     seed: int,
-    advance: Advance = no_progress,
+    advance: Advance = ignore_advance,
 ) -> dict[str, MetricWithInterval]:
     """The metrics of `statistic` with the intervals of `identity_bootstrap`.
 

@@ -33,9 +33,6 @@ DET_LIMITS = (0.00005, 0.95)
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-# -- verification ---------------------------------------------------------------------------------------------
-
-
 def confusion_matrix(cells: Confusion, path: Path) -> None:
     """Counts of pairs, and beside each the share of its row: of the truly same, of the truly different."""
     figure, axes = new_figure()
@@ -164,18 +161,6 @@ def reliability_diagram(reliability: Reliability, path: Path) -> None:
     below.set_ylim(bottom=0.5)
     below.yaxis.set_minor_formatter("")
     save_figure(figure, path)
-
-
-# -- training ---------------------------------------------------------------------------------------------------
-
-
-# -- one answer ---------------------------------------------------------------------------------------------------
-
-
-# -- text -------------------------------------------------------------------------------------------------------
-
-
-# -- the look ---------------------------------------------------------------------------------------------------
 
 
 def _styled(curves: Curves) -> list[tuple[str, tuple[np.ndarray, np.ndarray], dict[str, Any]]]:

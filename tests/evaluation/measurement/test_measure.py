@@ -18,7 +18,7 @@ from siamclip.evaluation.measurement.contracts import (
 from siamclip.evaluation.measurement.measure import (
     balanced_cells,
     fit_threshold,
-    measure,
+    measure_embedder,
     rates_of_all_pairs,
     reliability_at_ratio,
     retrieval_metrics,
@@ -106,7 +106,7 @@ def test_intervals_hold_the_figure_and_widen_with_fewer_identities() -> None:
 def test_each_replicate_is_counted() -> None:
     calls: list[None] = []
     here = side()
-    measure(here, None, THRESHOLD, EvaluationProtocol(replicates=7), lambda: calls.append(None))
+    measure_embedder(here, None, THRESHOLD, EvaluationProtocol(replicates=7), lambda: calls.append(None))
     assert len(calls) == 7 * 2 + 2  # verification and retrieval; the bootstrap asks each once for its names
 
 

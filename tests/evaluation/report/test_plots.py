@@ -14,18 +14,12 @@ from siamclip.evaluation.report import plots
 from siamclip.metrics.calibration import reliability
 from siamclip.metrics.verification import Confusion, roc
 from siamclip.prediction.figure import comparison_figure
-from siamclip.training.run.curves import training_curves
 
 RNG = np.random.default_rng(0)
 SAME = np.arange(400) < 100
 DISTANCES = np.where(SAME, RNG.normal(0.5, 0.15, 400), RNG.normal(1.0, 0.15, 400)).clip(0, 2)
 CURVE = roc(DISTANCES, SAME)
 PHOTO = RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8)
-HISTORY = [
-    {"epoch": 0.0, "val_loss": 0.4, "val_auc": 0.7, "val_eer": 0.3, "mean_cosine": 0.5, "effective_rank": 40.0},
-    {"epoch": 1.0, "loss": 0.3, "learning_rate": 1e-4, "val_loss": 0.2, "val_auc": 0.8, "val_eer": 0.2},
-    {"epoch": 2.0, "loss": 0.2, "learning_rate": 5e-5, "val_loss": 0.2, "val_auc": 0.9, "active_negatives": 0.4},
-]
 EVERY_PLOT: dict[str, Callable[[Path], None]] = {
     "confusion_matrix": lambda path: plots.confusion_matrix(Confusion(90, 20, 280, 10), path),
     "distance_histogram": lambda path: plots.distance_histogram(DISTANCES, SAME, 0.75, path),
@@ -34,7 +28,6 @@ EVERY_PLOT: dict[str, Callable[[Path], None]] = {
     "precision_recall": lambda path: plots.precision_recall(CURVE.tar, 1 - CURVE.far, (0.9, 0.8), 0.5, path),
     "threshold_sweep": lambda path: plots.threshold_sweep(CURVE.thresholds, {"accuracy": CURVE.tar}, 0.7, path),
     "reliability_diagram": lambda path: plots.reliability_diagram(reliability(1 - DISTANCES / 2, SAME), path),
-    "training_curves": lambda path: training_curves(HISTORY, path),
     "comparison_figure": lambda path: comparison_figure(PHOTO, PHOTO[:, :20], "same", path, ("a.jpg", "京.jpg")),
 }
 
@@ -64,7 +57,7 @@ def test_separated_and_single_class_data_can_be_drawn(tmp_path: Path) -> None:
 
 def test_the_same_data_give_the_same_picture(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        training_curves(HISTORY, tmp_path / name)
+        plots.confusion_matrix(Confusion(90, 20, 280, 10), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -76,11 +69,6 @@ def test_a_higher_curve_puts_ink_higher(tmp_path: Path) -> None:
         return float(np.flatnonzero(column < 100).min())
 
     assert height_of_curve(0.9) < height_of_curve(0.4)
-
-
-def test_an_empty_history_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="history is empty"):
-        training_curves([], tmp_path / "a.png")
 
 
 def test_captions_that_cannot_be_drawn_are_left_out(tmp_path: Path) -> None:
