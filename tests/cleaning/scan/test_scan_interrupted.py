@@ -56,10 +56,10 @@ def test_ctrl_c_keeps_what_was_read(tmp_path: Path, calls: Path, monkeypatch: py
 KILLED = """
 import sys
 from pathlib import Path
-from siamclip.cleaning import scan_writer
+from siamclip.cleaning.scan import writer
 from siamclip.cleaning.scan.scan import scan_collection
 from tests.cleaning.tiny_scorers import MEAN
-scan_writer.ROWS_A_PART = 100
+writer.ROWS_A_PART = 100
 if __name__ == "__main__":
     scan_collection(Path(sys.argv[1]), Path(sys.argv[2]), scorers=[MEAN], workers=2)
 """
