@@ -46,7 +46,7 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
 
     `example`: an assignment of a setting, shown where one has the wrong form. `groups`: further names that `chosen`
     takes -> whether a row is meant. `group_aliases`: names that groups had before -> their names. `word`: what people
-    call a row.
+    call a row. `listing`: where to read the names, for a table that is too long for an error.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
         groups: Mapping[str, Callable[[Row], bool]] | None = None,
         group_aliases: Mapping[str, str] | None = None,
         word: str = "method",
+        listing: str = "",
     ) -> None:
         self.word = word
         self._rows = {row.name: row for row in rows}
@@ -63,6 +64,7 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
         self.example = example
         self.groups = dict(groups or {})
         self.group_aliases = dict(group_aliases or {})
+        self.listing = listing or f"there are {', '.join([*self._rows, *self.groups])}"
 
     def __getitem__(self, name: str) -> Row:
         return self._rows[self._names[name]]
@@ -86,14 +88,14 @@ class MethodTable(Mapping[str, Row], Generic[Row]):
             else:
                 wanted.add(self.one(name, setting).name)
         if not wanted:
-            raise UserError(setting, f"names no {self.word}; there are {', '.join(self)}")
+            raise UserError(setting, f"names no {self.word}", self.listing)
         return [row for row in self.values() if row.name in wanted]
 
     def one(self, name: str, setting: str) -> Row:
         """The row of this name. Raises UserError for `setting`, with the nearest name."""
         if name not in self._names:
-            hint = suggestion(name, [*self, *self.groups], f"there are {', '.join([*self, *self.groups])}")
-            raise UserError(setting, f"no such {self.word}; {hint}", value=name)
+            hint = suggestion(name, [*self, *self.groups], self.listing)
+            raise UserError(setting, f"no such {self.word}", hint, name)
         return self[name]
 
     def parse(self, assignments: Iterable[str], setting: str = "set") -> MethodSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from siamclip import methods
+from siamclip.cleaning.method_table import METHODS
 from siamclip.errors import UserError
 from siamclip.methods import Method, MethodTable, effective
 
@@ -92,6 +93,20 @@ def test_a_method_is_found_by_the_name_that_it_had_before() -> None:
 def test_no_method_is_an_error() -> None:
     with pytest.raises(UserError, match="methods: names no method; there are example"):
         TABLE.chosen([" , "], "methods")
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["phas"], "methods phas: no such method; did you mean phash?"),
+        (["zz"], "methods zz: no such method; python clean.py methods lists them"),
+        ([","], "methods: names no method; python clean.py methods lists them"),
+    ],
+)
+def test_a_long_table_is_not_listed_in_an_error(names: list[str], says: str) -> None:
+    with pytest.raises(UserError) as error:
+        METHODS.chosen(names, "methods")
+    assert str(error.value) == says
 
 
 def test_a_group_is_chosen_by_the_name_that_it_had_before() -> None:

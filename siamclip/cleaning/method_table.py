@@ -365,6 +365,7 @@ METHODS = MethodTable[CleaningMethod](
         "all": lambda row: True,
     },
     group_aliases={"strangers": "outliers"},
+    listing="python clean.py methods lists them",
 )
 
 # For all hashes that can look for turned and mirrored copies, in a scan with orientations.

@@ -26,6 +26,7 @@ from siamclip.cleaning.calibrate.calibrate import (
 )
 from siamclip.cleaning.calibrate.page import write_calibration_page
 from siamclip.cleaning.calibrate.plot import plot_calibration
+from siamclip.cleaning.calibrate.sample import check_has_distance
 from siamclip.cleaning.contracts import PhotoTable
 from siamclip.cleaning.find.results import effective_threshold
 from siamclip.cleaning.method_table import METHODS
@@ -141,7 +142,8 @@ def _questions(
 ) -> tuple[Proposal, dict[str, Answer]]:
     stored = load_session(place)
     if stored is None:
-        if threshold is None and method in METHODS and "threshold" in METHODS[method].settings():
+        check_has_distance(method)
+        if threshold is None and "threshold" in METHODS[method].settings():
             threshold = float(METHODS[method].settings()["threshold"].default)
         distance = as_distance(method, 0.0 if threshold is None else threshold)
         return propose_questions(photos, method, number, seed, threshold=distance, max_distance=max_distance), {}

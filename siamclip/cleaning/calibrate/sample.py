@@ -54,25 +54,32 @@ class Sample:
     bin: np.ndarray
 
 
+def check_has_distance(method: str) -> None:
+    """Raises UserError for a method without a distance between photos."""
+    known = [
+        name
+        for name, row in METHODS.items()
+        if row.family == "duplicates" and {"embedding", "perceptual", "perceptual16"} & set(row.needs)
+    ]
+    if method not in known:
+        raise UserError("method", "has no distance to calibrate", f"choose one of {', '.join(known)}", method)
+
+
 def distance_measure(photos: PhotoTable, method: str) -> Measure:
     """Raises UserError for a method without a distance between photos, or one that the scan has nothing for."""
-    needs = METHODS[method].needs if method in METHODS and METHODS[method].family == "duplicates" else ()
+    check_has_distance(method)
     rows = np.flatnonzero(photos.readable)
     rows = rows[np.unique(photos.content[rows], return_index=True)[1]]
-    if "embedding" in needs:
+    if METHODS[method].semantic:
         values = photos.vectors()[rows]
         usable = np.isfinite(values).all(axis=1)
         return Measure("vector", values[usable].astype(np.float32), rows[usable])
-    if "perceptual" in needs or "perceptual16" in needs:
-        column = method if method.endswith("16") else f"{method}8"
-        values = photos.column(column)[rows].reshape(len(rows), -1)
-        # as in perceptual.py: the hash of a flat photo says nothing, and the method pairs none
-        some_bits = (values != 0).any(axis=1) & (values != np.uint64(2**64 - 1)).any(axis=1)
-        usable = some_bits & (photos.column("hash_contrast")[rows] >= FLAT)
-        return Measure("hash", values[usable].astype(np.uint64), rows[usable])
-    known = [name for name, row in METHODS.items() if {"embedding", "perceptual", "perceptual16"} & set(row.needs)]
-    known = [name for name in known if METHODS[name].family == "duplicates"]
-    raise UserError("method", "has no distance to calibrate", f"choose one of {', '.join(known)}", method)
+    column = method if method.endswith("16") else f"{method}8"
+    values = photos.column(column)[rows].reshape(len(rows), -1)
+    # as in perceptual.py: the hash of a flat photo says nothing, and the method pairs none
+    some_bits = (values != 0).any(axis=1) & (values != np.uint64(2**64 - 1)).any(axis=1)
+    usable = some_bits & (photos.column("hash_contrast")[rows] >= FLAT)
+    return Measure("hash", values[usable].astype(np.uint64), rows[usable])
 
 
 def default_range(kind: str, words: int, threshold: float) -> float:

@@ -52,3 +52,12 @@ def test_a_whole_session(tmp_path: Path) -> None:
     photos.content[0] = b"f" * 32
     with pytest.raises(UserError, match="before the collection changed"):
         calibrate(tmp_path, photos, "phash", questions=60, read=None)
+
+
+@pytest.mark.parametrize("method", ["phas", "laplacian", "label_errors"])
+def test_a_method_without_a_distance_is_refused(method: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=f"^method {method}: has no distance to calibrate; choose one of phash, .*semantic$"
+    ):
+        calibrate(tmp_path, copies(2, 2), method, questions=12, read=None)
+    assert not list(tmp_path.iterdir())
