@@ -38,6 +38,8 @@ class Output:
     def __init__(self, log: IO[str]) -> None:
         self.last = ""  # the newest line that is not empty
         self.complaints: list[str] = []
+        self.ended = threading.Event()  # set when both streams have ended
+        self._open = 2
         self._log = log
         self._lock = threading.Lock()
 
@@ -50,6 +52,10 @@ class Output:
                     self.complaints.append(line)
                 if line.strip():
                     self.last = printable(line.strip())
+        with self._lock:
+            self._open -= 1
+            if not self._open:
+                self.ended.set()
 
 
 def run_step(step: Step, log: Path, console: Console, number: int = 1, total: int = 1) -> Outcome:
@@ -63,45 +69,48 @@ def run_step(step: Step, log: Path, console: Console, number: int = 1, total: in
         file.write(f"$ {step.command}    # {datetime.now():%Y-%m-%d %H:%M:%S}\n")
         file.flush()
         output = Output(file)
-        with _live_line(console, output, number, total) as refresh, _started(step.arguments) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            readers = [
-                threading.Thread(target=output.take, args=(process.stdout, False), daemon=True),
-                threading.Thread(target=output.take, args=(process.stderr, True), daemon=True),
-            ]
-            for reader in readers:
-                reader.start()
-            while any(reader.is_alive() for reader in readers):
-                readers[0].join(0.1)
-                readers[1].join(0.1)
+        with _live_line(console, output, number, total) as refresh, _started(step.arguments, output) as process:
+            # Not join(): a Ctrl-C inside of it makes Python 3.11 believe that the thread has ended.
+            while not output.ended.wait(0.1):
                 refresh()
             code = process.wait()
     return Outcome(code, "".join(output.complaints), time.monotonic() - begun)
 
 
 @contextmanager
-def _started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """The process, which does not outlive the block, nor do its workers.
+def _started(arguments: Sequence[str], output: Output) -> Iterator[subprocess.Popen[str]]:
+    """The process, which does not outlive the block, nor do its workers; `output` takes what it prints.
 
     On POSIX it has a session of its own, so that an interruption is passed on once, to it and its workers alike.
     """
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         encoding="utf-8", errors="replace", env=environment(os.environ), start_new_session=os.name == "posix",
-    ) as process:  # fmt: skip
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    streams = ((process.stdout, False), (process.stderr, True))
+    readers = [threading.Thread(target=output.take, args=stream, daemon=True) for stream in streams]
+    try:
+        for reader in readers:
+            reader.start()
+        yield process
+    except KeyboardInterrupt:
+        _send(process, signal.SIGINT)
         try:
-            yield process
+            process.wait()  # it saves what it can
         except KeyboardInterrupt:
-            _send(process, signal.SIGINT)
-            try:
-                process.wait()  # it saves what it can
-            except KeyboardInterrupt:
-                _send(process, signal.SIGTERM)
-            raise
-        except BaseException:
             _send(process, signal.SIGTERM)
-            raise
+        raise
+    except BaseException:
+        _send(process, signal.SIGTERM)
+        raise
+    finally:
+        process.wait()
+        for reader, (stream, _) in zip(readers, streams, strict=True):
+            if reader.ident is not None:  # it was started
+                reader.join()  # the last words of the step are for the log
+            stream.close()
 
 
 def _send(process: subprocess.Popen[str], number: int) -> None:

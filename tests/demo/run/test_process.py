@@ -110,9 +110,12 @@ def test_a_step_that_a_signal_killed_ends_the_demo_as_a_shell_says_it(tmp_path: 
 def test_an_interrupted_demo_leaves_no_step_behind(tmp_path: Path, number: int, code: int) -> None:
     step = (
         "import os, time\n"
-        "print(os.getpid(), flush=True)\n"
-        "try: time.sleep(60)\n"
-        "except KeyboardInterrupt: print('saved', flush=True); raise SystemExit(130)\n"
+        "try:\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('saved', flush=True)\n"
+        "    raise SystemExit(130)\n"
     )
     demo = (
         "import sys\n"
