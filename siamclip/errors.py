@@ -54,11 +54,13 @@ class ImageError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """A library's message in one line, of 200 characters at most; its class where it says nothing.
+    """A library's message for a UserError: one line of 200 characters at most; its class where it says nothing."""
+    return without_backquotes(" ".join(str(error).split())[:200]) or type(error).__name__
 
-    For `problem` of a UserError: without backquotes, in which a UserError has settings alone.
-    """
-    return " ".join(str(error).split())[:200].replace("`", "'") or type(error).__name__
+
+def without_backquotes(text: object) -> str:
+    """Words of others, for `problem` or `remedy` of a UserError: a name in backquotes would be told as a setting."""
+    return str(text).replace("`", "'")
 
 
 def suggestion(name: str, names: Iterable[str], otherwise: str = "") -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from siamclip.cli.coercion import coerced
-from siamclip.errors import UserError, suggestion
+from siamclip.errors import UserError, suggestion, without_backquotes
 
 
 def read_yaml(path: Path, config_type: type) -> dict[str, Any]:
@@ -22,19 +22,26 @@ def read_yaml(path: Path, config_type: type) -> dict[str, Any]:
     except OSError as error:
         raise UserError("config", f"cannot be read ({error.strerror})", "check the path", path) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError("config", f"is not valid YAML ({' '.join(str(error).split())})", value=path) from None
+        raise UserError("config", f"is not valid YAML ({_one_line(error)})", value=path) from None
     if not isinstance(content or {}, dict):
         raise UserError("config", "must hold lines of the form 'name: value'", value=path)
     hints = typing.get_type_hints(config_type)
     settings = {}
     for key, value in (content or {}).items():
         if key not in hints:
-            raise UserError("config", f"there is no setting {key!r}", suggestion(str(key), hints), path)
+            raise UserError(
+                "config", f"there is no setting {without_backquotes(repr(key))}", suggestion(str(key), hints), path
+            )
         try:
             settings[key] = _in_its_type(value, hints[key])
         except ValueError as error:
-            raise UserError("config", f"{key} {error}, not {value!r}", value=path) from None
+            problem = f"{key} {error}, not {without_backquotes(repr(value))}"
+            raise UserError("config", problem, value=path) from None
     return settings
+
+
+def _one_line(error: Exception) -> str:
+    return without_backquotes(" ".join(str(error).split()))
 
 
 def _in_its_type(value: Any, annotation: Any) -> Any:

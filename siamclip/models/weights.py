@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from siamclip.errors import UserError
+from siamclip.errors import UserError, without_backquotes
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return without_backquotes((str(error).splitlines() or [type(error).__name__])[0][:200])
 
 
 def from_hub(model: str, repository: str, filenames: tuple[str, ...]) -> Path:

@@ -40,6 +40,10 @@ def yaml_file(folder: Path, text: str) -> str:
         ("just text", "lines of the form"),
         ("a: b: c", "not valid YAML"),
         ("x: !!python/object/apply:os.system ['true']", "not valid YAML"),
+        # backquotes of the file's own: of a UserError's, `seed` would be told as the flag --seed
+        ("seed: `seed`", "not valid YAML"),
+        ("seed: '`seed`'", "seed must be a whole number, not ''seed''"),
+        ("'`seed`': 1", "there is no setting ''seed''"),
     ],
 )
 def test_a_wrong_yaml_file_is_an_error_that_names_it(text: str, says: str, tmp_path: Path) -> None:
@@ -48,6 +52,7 @@ def test_a_wrong_yaml_file_is_an_error_that_names_it(text: str, says: str, tmp_p
         load(TrainConfig, ["--config", path])
     assert says in str(caught.value)
     assert path in str(caught.value)
+    assert "--seed" not in caught.value.told("--{}".format)
 
 
 def test_yaml_that_is_not_there_or_not_text(tmp_path: Path) -> None:
