@@ -157,7 +157,7 @@ def test_ctrl_c_on_the_command_line(photos: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     step = metadata(out)["step"]
     assert step >= 2
-    assert f"step {step:,} is saved; to go on: the same command with resume" in said
+    assert f"step {step:,} is saved; to go on: the same command with --resume" in said
     assert "Traceback" not in errors
     assert DDPMPipeline.from_pretrained(out).unet.config["sample_size"] == SIZE
 
