@@ -32,7 +32,7 @@ def flag_errors(config_type: type, argv: Sequence[str]) -> Iterator[None]:
         if isinstance(event, tyro_errors.BadValue):
             raise UserError(name, "a value is missing")
         if isinstance(event, tyro_errors.InvalidChoice):
-            problem = f"must be {expected(types[name])}"
+            problem = f"must be {expected(types[name], none='None')}"
             raise UserError(name, problem, suggestion(event.value, event.choices), event.value)
         value = _last_value(name, argv) or "''"
         raise UserError(name, f"must be {expected(types[name], none='None')}", value=value)

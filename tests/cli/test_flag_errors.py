@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from config import TrainConfig
+from config import EvaluateConfig, TrainConfig
 from siamclip.cli.coercion import expected
 from siamclip.cli.command_line import parse
 from siamclip.errors import UserError
@@ -69,6 +69,11 @@ WRONG = {
 @pytest.mark.parametrize("flags", WRONG)
 def test_a_wrong_flag_is_one_line(flags: str) -> None:
     assert refused(TrainConfig, flags.split(" ")) == WRONG[flags]
+
+
+def test_a_choice_that_may_be_none_is_told_as_it_is_typed() -> None:
+    assert refused(EvaluateConfig, ["--split", "none"]) == "--split none: must be test, val, all or None"
+    assert parse(EvaluateConfig, ["--split", "None"]).split is None
 
 
 @pytest.mark.parametrize("script", SETTINGS)
