@@ -72,7 +72,8 @@ def test_a_wrong_flag_is_one_line(flags: str) -> None:
 
 
 def test_a_choice_that_may_be_none_is_told_as_it_is_typed() -> None:
-    assert refused(EvaluateConfig, ["--split", "none"]) == "--split none: must be test, val, all or None"
+    told = refused(EvaluateConfig, ["--split", "none"])
+    assert told == "--split none: must be test, val, all or None; did you mean None?"
     assert parse(EvaluateConfig, ["--split", "None"]).split is None
 
 
